@@ -1,0 +1,135 @@
+//! One key in the overlay of a commit: what the store holds, and what it will hold.
+
+use std::any::Any;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::{StateError, Table, TableClass, codec};
+
+/// A decoded row, kept so that it is neither decoded again when read nor encoded before the end.
+pub(crate) type AnyRow = Arc<dyn Any + Send + Sync>;
+
+/// What the store holds under a key.
+#[derive(Debug)]
+pub(crate) enum Original {
+    /// Nobody looked.
+    Unread,
+    /// Nothing.
+    Absent,
+    /// These bytes.
+    Bytes(Vec<u8>),
+}
+
+/// What becomes of a key.
+pub(crate) enum Change {
+    /// It was only read.
+    Unchanged,
+    /// It goes.
+    Delete,
+    /// It gets these bytes.
+    Bytes(Vec<u8>),
+    /// It gets the entry's row, encoded by this function when the overlay is finished.
+    Row(fn(&AnyRow) -> Vec<u8>),
+}
+
+pub(crate) struct Entry {
+    pub(crate) class: TableClass,
+    pub(crate) original: Original,
+    pub(crate) change: Change,
+    pub(crate) row: Option<AnyRow>,
+}
+
+impl Entry {
+    pub(crate) fn is_changed(&self) -> bool {
+        match self.change {
+            Change::Unchanged => false,
+            Change::Delete | Change::Bytes(_) | Change::Row(_) => true,
+        }
+    }
+
+    /// Whether there is a row now. An entry that nobody looked up is always a changed one.
+    pub(crate) fn is_present(&self) -> bool {
+        match self.change {
+            Change::Unchanged => matches!(self.original, Original::Bytes(_)),
+            Change::Delete => false,
+            Change::Bytes(_) | Change::Row(_) => true,
+        }
+    }
+
+    /// The row as it is now, decoded at most once.
+    pub(crate) fn current<T: Table>(&mut self) -> Result<Option<Arc<T::Row>>, StateError> {
+        let row = self.peek::<T>()?;
+        if self.row.is_none() {
+            self.row = row.clone().map(|row| row as AnyRow);
+        }
+        Ok(row)
+    }
+
+    /// As [`Entry::current`], without keeping what was decoded.
+    pub(crate) fn peek<T: Table>(&self) -> Result<Option<Arc<T::Row>>, StateError> {
+        if let Some(row) = &self.row {
+            return Ok(Some(downcast::<T>(row)));
+        }
+        let bytes = match (&self.change, &self.original) {
+            (Change::Bytes(bytes), _) | (Change::Unchanged, Original::Bytes(bytes)) => bytes,
+            (Change::Unchanged, Original::Absent | Original::Unread)
+            | (Change::Delete | Change::Row(_), _) => {
+                return Ok(None);
+            }
+        };
+        Ok(Some(Arc::new(T::decode(bytes)?)))
+    }
+
+    /// What has to be written: nothing, a deletion (`Some(None)`), or bytes. A change back to the original is nothing.
+    pub(crate) fn into_write(self) -> Option<Option<Vec<u8>>> {
+        let value = match self.change {
+            Change::Unchanged => return None,
+            Change::Delete => None,
+            Change::Bytes(bytes) => Some(bytes),
+            Change::Row(encode) => Some(encode(
+                &self.row.expect("a changed row is kept until it is encoded"),
+            )),
+        };
+        match (&self.original, &value) {
+            (Original::Absent, None) => None,
+            (Original::Bytes(old), Some(new)) if old == new => None,
+            (Original::Unread | Original::Absent | Original::Bytes(_), _) => Some(value),
+        }
+    }
+}
+
+/// A table's row behind [`Change::Row`].
+pub(crate) fn encode_row<T: Table>(row: &AnyRow) -> Vec<u8> {
+    let row = row.downcast_ref::<T::Row>().expect("a key belongs to one table");
+    codec::encode(T::VERSION, row)
+}
+
+fn downcast<T: Table>(row: &AnyRow) -> Arc<T::Row> {
+    Arc::clone(row)
+        .downcast::<T::Row>()
+        .expect("a key belongs to one table")
+}
+
+/// XXH3 for keys: fast on short ones and the same in every process. Keys come from clients, but a slow overlay is
+/// bounded by the size of one commit.
+#[derive(Default)]
+pub(crate) struct KeyHasher(u64);
+
+/// Builds [`KeyHasher`]s.
+pub(crate) type KeyHash = BuildHasherDefault<KeyHasher>;
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64_with_seed(bytes, self.0);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.0 ^= number as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
