@@ -63,7 +63,7 @@ pub enum StateError {
 
 impl StateError {
     /// Shorthand for [`StateError::Corrupted`].
-    pub(crate) fn corrupted(what: impl Into<String>) -> Self {
+    pub fn corrupted(what: impl Into<String>) -> Self {
         Self::Corrupted(what.into())
     }
 

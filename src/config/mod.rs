@@ -1,0 +1,259 @@
+//! The configuration of a server: one table of keys, filled from defaults, a TOML file, the environment and flags, in this
+//! order. Each key has a name, a default and a meaning, which `yardmaster config show` prints.
+
+mod keys;
+mod parse;
+
+pub use keys::{KEYS, Key};
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use yardmaster_topologies::settings::{Limits, Settings};
+use yardmaster_topologies::time::Millis;
+
+/// Why a configuration was not taken: names the key, what was found, and the way out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read or is not TOML.
+    #[error("{path}: {cause}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        cause: String,
+    },
+    /// A key that is not known.
+    #[error("{0} is not a known key: `yardmaster config show` lists them all")]
+    Unknown(String),
+    /// A value that a key can't have.
+    #[error("{key} = {value}: {cause}")]
+    Value {
+        /// Which key.
+        key: String,
+        /// What was found.
+        value: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// Two keys that don't fit together.
+    #[error("{first} and {second} don't fit together: {cause}")]
+    Relation {
+        /// One.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+        /// What must hold.
+        cause: String,
+    },
+}
+
+/// The values of one server.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where each value came from, as text, for `config show`.
+    pub shown: BTreeMap<&'static str, String>,
+    /// `kafka.bootstrap`.
+    pub bootstrap: String,
+    /// Further `kafka.*` properties, passed through.
+    pub kafka: Vec<(String, String)>,
+    /// `namespace`.
+    pub namespace: String,
+    /// `partitions`.
+    pub partitions: i32,
+    /// `replication`.
+    pub replication: i32,
+    /// `state_dir`.
+    pub state_dir: PathBuf,
+    /// `instance.id`.
+    pub instance_id: String,
+    /// `instance.timeout`.
+    pub instance_timeout: Duration,
+    /// `http.listen`.
+    pub http_listen: SocketAddr,
+    /// `http.advertise`.
+    pub http_advertise: String,
+    /// `http.token_file`.
+    pub http_token_file: Option<PathBuf>,
+    /// `http.insecure`.
+    pub http_insecure: bool,
+    /// `batch.records_max`.
+    pub batch_records_max: usize,
+    /// `batch.bytes_max`.
+    pub batch_bytes_max: usize,
+    /// `store.cache_bytes`.
+    pub store_cache_bytes: usize,
+    /// What decisions depend on; the secret is made by the processor.
+    pub settings: Settings,
+}
+
+impl Config {
+    /// The defaults, then the file, then the environment's `YARDMASTER_*`, then flags. `overrides` has the keys' names.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the key.
+    pub fn load(file: Option<&Path>, overrides: &[(String, String)]) -> Result<Self, ConfigError> {
+        let mut values: BTreeMap<String, String> = BTreeMap::new();
+        if let Some(path) = file {
+            values.extend(parse::file(path)?);
+        }
+        values.extend(parse::environment(std::env::vars()));
+        values.extend(overrides.iter().cloned());
+        Self::from_values(values)
+    }
+
+    fn from_values(values: BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let mut config = Self::empty();
+        for key in KEYS {
+            let value = values.get(key.name).map_or(key.default, String::as_str);
+            (key.set)(&mut config, value).map_err(|cause| ConfigError::Value {
+                key: key.name.to_owned(),
+                value: value.to_owned(),
+                cause,
+            })?;
+            config.shown.insert(key.name, value.to_owned());
+        }
+        for (name, value) in values {
+            if KEYS.iter().any(|key| key.name == name) {
+                continue;
+            }
+            match name.strip_prefix("kafka.") {
+                Some(property) => config.kafka.push((property.to_owned(), value)),
+                None => return Err(ConfigError::Unknown(name)),
+            }
+        }
+        config.derive();
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The connection that these values mean.
+    #[must_use]
+    pub fn connection(&self) -> crate::kafka::Connection {
+        crate::kafka::Connection { bootstrap: self.bootstrap.clone(), extra: self.kafka.clone() }
+    }
+
+    /// Names that follow from others.
+    fn derive(&mut self) {
+        if self.instance_id.is_empty() {
+            self.instance_id = format!("i-{}", ulid::Ulid::generate().to_string().to_lowercase());
+        }
+        if self.http_advertise.is_empty() {
+            self.http_advertise = format!("http://{}", self.http_listen);
+        }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let settings = &self.settings;
+        if settings.lease.0 <= 2 * settings.heartbeat.0 {
+            return Err(ConfigError::Relation {
+                first: "worker.lease",
+                second: "worker.heartbeat",
+                cause: "the lease must be longer than two heartbeats, or one late heartbeat loses a worker".into(),
+            });
+        }
+        if settings.backoff > settings.backoff_max {
+            return Err(ConfigError::Relation {
+                first: "retry.backoff",
+                second: "retry.backoff_max",
+                cause: "the first wait must not be longer than the longest".into(),
+            });
+        }
+        if self.instance_timeout < Duration::from_secs(1) {
+            return Err(ConfigError::Value {
+                key: "instance.timeout".into(),
+                value: format!("{:?}", self.instance_timeout),
+                cause: "instances announce themselves every 500 ms, so at least 1s is needed".into(),
+            });
+        }
+        Ok(())
+    }
+
+    fn empty() -> Self {
+        let zero = Millis(0);
+        Self {
+            shown: BTreeMap::new(),
+            bootstrap: String::new(),
+            kafka: Vec::new(),
+            namespace: String::new(),
+            partitions: 0,
+            replication: 0,
+            state_dir: PathBuf::new(),
+            instance_id: String::new(),
+            instance_timeout: Duration::ZERO,
+            http_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            http_advertise: String::new(),
+            http_token_file: None,
+            http_insecure: false,
+            batch_records_max: 0,
+            batch_bytes_max: 0,
+            store_cache_bytes: 0,
+            settings: Settings {
+                secret: [0; 32],
+                heartbeat: zero,
+                lease: zero,
+                grace: zero,
+                dedup: zero,
+                history_completed: zero,
+                history_failed: zero,
+                job_kept: zero,
+                channel_kept: zero,
+                max_failures: 1,
+                max_losses: 1,
+                backoff: zero,
+                backoff_max: zero,
+                reply_prefixes: Vec::new(),
+                limits: Limits {
+                    payload_bytes_max: 0,
+                    result_bytes_max: 0,
+                    tags_max: 0,
+                    submit_many_max: 0,
+                    queues_max: 0,
+                    workers_max: 0,
+                    slots_max: 0,
+                    timers_per_tick_max: 0,
+                    sweep_per_tick_max: 0,
+                    grants_per_batch_max: 0,
+                },
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_values(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    }
+
+    #[test]
+    fn defaults_are_valid() {
+        let config = with(&[]).unwrap();
+        assert_eq!(config.partitions, 8);
+        assert_eq!(config.settings.lease, Millis(15_000));
+        assert_eq!(config.http_listen.port(), 9733);
+    }
+
+    #[test]
+    fn a_bad_value_names_its_key() {
+        assert!(with(&[("partitions", "0")]).unwrap_err().to_string().starts_with("partitions = 0:"));
+        assert!(with(&[("worker.lease", "soon")]).unwrap_err().to_string().starts_with("worker.lease = soon:"));
+        assert!(with(&[("partition", "1")]).unwrap_err().to_string().contains("config show"));
+    }
+
+    #[test]
+    fn keys_that_don_t_fit_are_both_named() {
+        let error = with(&[("worker.lease", "4s"), ("worker.heartbeat", "2s")]).unwrap_err().to_string();
+        assert!(error.contains("worker.lease") && error.contains("worker.heartbeat"), "{error}");
+    }
+
+    #[test]
+    fn kafka_properties_pass_through() {
+        let config = with(&[("kafka.security.protocol", "SSL")]).unwrap();
+        assert_eq!(config.kafka, [("security.protocol".to_owned(), "SSL".to_owned())]);
+    }
+}

@@ -1,0 +1,30 @@
+//! Everything that names rdkafka: consumers, transactional producers, topics. What it hands out are types of its own,
+//! so that the rest can't depend on how librdkafka counts, retries or names its errors.
+//!
+//! **Invariant:** no public signature here but that of `raw` (the bench's yardstick) mentions rdkafka.
+
+mod client;
+mod error;
+mod partition;
+mod raw;
+mod reader;
+mod restore_reader;
+mod source;
+mod submit;
+mod tail;
+mod tally;
+mod topics;
+mod transaction;
+mod watermark;
+
+pub use client::Connection;
+pub use error::KafkaFailure;
+pub use partition::partition_of;
+pub use raw::{RawShape, raw_echo, raw_pass};
+pub use restore_reader::{ChangelogReader, ChangelogRecord};
+pub use source::{Source, Taken};
+pub use submit::{Position, Submitter};
+pub use tail::{Tail, TailRecord};
+pub use topics::{Found, TopicWanted, Topics};
+pub use transaction::{Delivered, OutRecord, Transactions};
+pub use watermark::high_watermark;

@@ -1,0 +1,91 @@
+//! Counts what became of the records of a transaction: librdkafka reports each delivery by itself, and only a
+//! transaction of which every record arrived may be committed.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rdkafka::ClientContext;
+use rdkafka::message::Message;
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+
+use super::error::{code_of, is_missing};
+
+/// What was reported since the last reset.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Counts {
+    /// Records that arrived.
+    pub(super) delivered: u64,
+    /// Records that did not.
+    pub(super) failed: u64,
+    /// The first failure, in words.
+    pub(super) first_failure: Option<String>,
+    /// Topics that don't exist, in the order in which they were met.
+    pub(super) missing_topics: Vec<String>,
+    /// Topics that records failed to reach for any other reason.
+    pub(super) unreached_topics: Vec<String>,
+    /// Number and offset of the last watched record.
+    pub(super) watched: Option<(usize, i64)>,
+}
+
+/// The context that keeps count. The opaque of a record is its number when it is watched, else 0.
+#[derive(Debug, Default)]
+pub(super) struct Tally(Mutex<Counts>);
+
+impl Tally {
+    /// The counts so far.
+    pub(super) fn counts(&self) -> Counts {
+        self.lock().clone()
+    }
+
+    /// Whether any record failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.lock().failed > 0
+    }
+
+    /// Forgets everything, before the next transaction.
+    pub(super) fn reset(&self) {
+        *self.lock() = Counts::default();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Tally {}
+
+impl ProducerContext for Tally {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+        let mut counts = self.lock();
+        match result {
+            Ok(message) => {
+                counts.delivered += 1;
+                if number > 0 && counts.watched.is_none_or(|(last, _)| last < number) {
+                    counts.watched = Some((number, message.offset()));
+                }
+            }
+            Err((error, message)) => {
+                counts.failed += 1;
+                let topic = message.topic().to_owned();
+                if counts.first_failure.is_none() {
+                    counts.first_failure = Some(format!("{topic}: {error}"));
+                }
+                let is_missing = code_of(error).is_some_and(is_missing);
+                let Counts {
+                    missing_topics,
+                    unreached_topics,
+                    ..
+                } = &mut *counts;
+                let list = if is_missing {
+                    missing_topics
+                } else {
+                    unreached_topics
+                };
+                if !list.contains(&topic) {
+                    list.push(topic);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Transactions of one processor. Whatever is not a plain success is doubt: the producer is not used again, and the
+//! next claim of the same id settles at the broker what became of the transaction.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::util::Timeout;
+
+use super::client::Connection;
+use super::error::{KafkaFailure, Result, code_of, failure, is_fenced, is_missing};
+use super::tally::Tally;
+
+/// A little over the time in which librdkafka gives up on every record by itself.
+const PATIENCE: Duration = Duration::from_secs(12);
+/// How long the broker may take to say whether a topic exists.
+const LOOKUP: Duration = Duration::from_secs(2);
+const STEP: Duration = Duration::from_millis(1);
+
+/// A record to be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct OutRecord<'a> {
+    /// Where to.
+    pub topic: &'a str,
+    /// To which partition; None leaves it to the key, as Java would hash it.
+    pub partition: Option<i32>,
+    /// The key.
+    pub key: &'a [u8],
+    /// The value; None is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// The headers, in order.
+    pub headers: &'a [(String, Vec<u8>)],
+}
+
+/// What a commit has put into Kafka.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// The offset of the last record that was sent to the watched topic.
+    pub watched_offset: Option<i64>,
+    /// How many records the transaction had.
+    pub records: u64,
+}
+
+/// A claimed transactional id.
+pub struct Transactions {
+    /// None only while it is dropped.
+    producer: Option<BaseProducer<Tally>>,
+    watched_topic: Option<String>,
+    produced: u64,
+    is_tainted: bool,
+}
+
+impl Transactions {
+    /// Claims the id: whoever held it is fenced, and its open transaction is aborted or completed, markers written,
+    /// before this returns. Takes up to 20 s.
+    ///
+    /// # Errors
+    /// `Unreachable`: try again. `Fenced`: somebody else claimed it at the same time.
+    pub fn claim(conn: &Connection, transactional_id: &str) -> Result<Self> {
+        let producer: BaseProducer<Tally> = conn
+            .transactional(transactional_id)?
+            .create_with_context(Tally::default())
+            .map_err(|error| failure("creating a producer", "", &error))?;
+        let claimed = producer.init_transactions(Timeout::Never);
+        // Made before the result is looked at: a failed producer, too, is dropped by the helper thread.
+        let this = Self {
+            producer: Some(producer),
+            watched_topic: None,
+            produced: 0,
+            is_tainted: false,
+        };
+        match claimed {
+            Ok(()) => Ok(this),
+            Err(error) => Err(this.unclaimed(transactional_id, &error)),
+        }
+    }
+
+    /// From the next [`Transactions::begin`] on, commits report the offset of the last record sent to this topic.
+    pub fn watch(&mut self, topic: &str) {
+        self.watched_topic = Some(topic.to_owned());
+    }
+
+    /// Begins a transaction; costs nothing by itself.
+    ///
+    /// # Errors
+    /// `Fenced` or `Doubt`.
+    pub fn begin(&mut self) -> Result<()> {
+        let producer = self.usable()?;
+        producer.context().reset();
+        let begun = producer.begin_transaction();
+        self.produced = 0;
+        begun.map_err(|error| self.doubt(&format!("beginning: {error}"), Some(&error)))
+    }
+
+    /// Queues a record. Blocks only while the queue is full.
+    ///
+    /// # Errors
+    /// `Fenced` or `Doubt`.
+    pub fn send(&mut self, record: OutRecord<'_>) -> Result<()> {
+        let is_watched = self.watched_topic.as_deref() == Some(record.topic);
+        let number = usize::try_from(self.produced + 1).unwrap_or(usize::MAX);
+        let opaque = if is_watched { number } else { 0 };
+        match queue(self.usable()?, &record, opaque) {
+            Ok(()) => {
+                self.produced += 1;
+                Ok(())
+            }
+            Err(error) => Err(self.doubt(&format!("sending to {}: {error}", record.topic), Some(&error))),
+        }
+    }
+
+    /// Serves what has been reported so far, without waiting.
+    ///
+    /// # Errors
+    /// `Fenced`, or `Doubt` when a record could not be delivered: there is no point in going on with the transaction.
+    pub fn serve(&mut self) -> Result<()> {
+        let producer = self.usable()?;
+        producer.poll(Duration::ZERO);
+        if producer.context().has_failed() {
+            Err(self.undelivered())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Waits until every record has arrived, and commits.
+    ///
+    /// # Errors
+    /// `Fenced` or `Doubt`; then [`Transactions::missing_topics`] may tell why. Claim again.
+    pub fn commit(&mut self) -> Result<Delivered> {
+        let has_arrived = drain(self.usable()?);
+        let counts = self.usable()?.context().counts();
+        if !has_arrived || counts.failed > 0 || counts.delivered != self.produced {
+            return Err(self.undelivered());
+        }
+        // Never means what is left of the transaction's timeout; other values may lose track of the state (rdkafka.h).
+        match self.usable()?.commit_transaction(Timeout::Never) {
+            Ok(()) => Ok(Delivered {
+                watched_offset: counts.watched.map(|(_, offset)| offset),
+                records: counts.delivered,
+            }),
+            Err(error) => Err(self.doubt(&format!("committing: {error}"), Some(&error))),
+        }
+    }
+
+    /// Topics that records of this transaction were sent to and that don't exist. Call it after a failure: records to a
+    /// topic that was deleted just time out, so the broker is asked, for up to 2 s.
+    #[must_use]
+    pub fn missing_topics(&self) -> Vec<String> {
+        let Some(producer) = &self.producer else {
+            return Vec::new();
+        };
+        let counts = producer.context().counts();
+        let mut missing = counts.missing_topics;
+        for topic in counts.unreached_topics {
+            match is_unknown(producer, &topic) {
+                Some(true) if !missing.contains(&topic) => missing.push(topic),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        missing
+    }
+
+    fn usable(&self) -> Result<&BaseProducer<Tally>> {
+        match &self.producer {
+            Some(producer) if !self.is_tainted => Ok(producer),
+            Some(_) | None => Err(KafkaFailure::Doubt(
+                "this producer has failed before: claim again".to_owned(),
+            )),
+        }
+    }
+
+    fn undelivered(&mut self) -> KafkaFailure {
+        let counts = self
+            .producer
+            .as_ref()
+            .map(|producer| producer.context().counts())
+            .unwrap_or_default();
+        let first = counts.first_failure.unwrap_or_else(|| "no report".to_owned());
+        let (delivered, produced) = (counts.delivered, self.produced);
+        self.doubt(
+            &format!("{delivered} of {produced} records were delivered; first failure: {first}"),
+            None,
+        )
+    }
+
+    /// Taints the producer and sorts the failure.
+    fn doubt(&mut self, text: &str, error: Option<&KafkaError>) -> KafkaFailure {
+        self.is_tainted = true;
+        let by_error = error.and_then(code_of).is_some_and(is_fenced);
+        if by_error || self.is_fenced() {
+            KafkaFailure::Fenced
+        } else {
+            KafkaFailure::Doubt(text.to_owned())
+        }
+    }
+
+    fn is_fenced(&self) -> bool {
+        let fatal = self
+            .producer
+            .as_ref()
+            .and_then(|producer| producer.client().fatal_error());
+        fatal.is_some_and(|(code, _)| is_fenced(code))
+    }
+
+    fn unclaimed(&self, id: &str, error: &KafkaError) -> KafkaFailure {
+        if self.is_fenced() {
+            KafkaFailure::Fenced
+        } else {
+            failure(&format!("claiming {id}"), "", error)
+        }
+    }
+}
+
+impl Drop for Transactions {
+    /// Dropping a producer may take half a second and more: nobody waits for it.
+    fn drop(&mut self) {
+        let producer = self.producer.take();
+        let dropper = thread::Builder::new()
+            .name("producer-drop".to_owned())
+            .spawn(move || drop(producer));
+        if let Err(error) = dropper {
+            tracing::warn!(%error, "a producer was dropped in place");
+        }
+    }
+}
+
+fn queue(
+    producer: &BaseProducer<Tally>,
+    record: &OutRecord<'_>,
+    opaque: usize,
+) -> std::result::Result<(), KafkaError> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut out = BaseRecord::<[u8], [u8], usize>::with_opaque_to(record.topic, opaque).key(record.key);
+    out.partition = record.partition;
+    out.payload = record.value;
+    if !record.headers.is_empty() {
+        out.headers = Some(owned(record.headers));
+    }
+    loop {
+        match producer.send(out) {
+            Ok(()) => return Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                if Instant::now() < deadline =>
+            {
+                out = back;
+                producer.poll(STEP);
+            }
+            Err((error, _)) => return Err(error),
+        }
+    }
+}
+
+fn owned(headers: &[(String, Vec<u8>)]) -> OwnedHeaders {
+    headers.iter().fold(
+        OwnedHeaders::new_with_capacity(headers.len()),
+        |owned, (key, value)| {
+            owned.insert(Header {
+                key,
+                value: Some(value),
+            })
+        },
+    )
+}
+
+/// Whether the broker says that there is no such topic; None when it doesn't answer.
+fn is_unknown(producer: &BaseProducer<Tally>, topic: &str) -> Option<bool> {
+    let metadata = producer.client().fetch_metadata(Some(topic), LOOKUP).ok()?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    Some(found.is_none_or(|found| found.error().is_some_and(|error| is_missing(error.into()))))
+}
+
+/// Polls until nothing is on its way: `flush` would wait in steps of 100 ms. False when a record failed or it took too
+/// long: then the transaction can't be committed any more.
+fn drain(producer: &BaseProducer<Tally>) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while producer.in_flight_count() > 0 {
+        producer.poll(STEP);
+        if producer.context().has_failed() || Instant::now() >= deadline {
+            return false;
+        }
+    }
+    true
+}

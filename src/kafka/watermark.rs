@@ -1,0 +1,40 @@
+//! Where a partition ends for everybody, open transactions included. Proves something only after a fence: a commit may
+//! return before its marker is written, but `init_transactions` does not.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use super::client::Connection;
+use super::error::{Result, failure};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The first offset of a partition, and the one after its last.
+///
+/// # Errors
+/// `MissingTopic`, or `Unreachable` after 10 s.
+pub fn high_watermark(conn: &Connection, topic: &str, partition: i32) -> Result<(i64, i64)> {
+    let consumer = uncommitted(conn)?;
+    watermarks_by(&consumer, topic, partition)
+}
+
+/// A client that can be asked for the watermarks of several partitions.
+pub(super) fn uncommitted(conn: &Connection) -> Result<BaseConsumer> {
+    conn.uncommitted_reader()?
+        .create()
+        .map_err(|error| failure("creating a consumer", "", &error))
+}
+
+/// As [`high_watermark`], by a client that exists.
+pub(super) fn watermarks_by(consumer: &BaseConsumer, topic: &str, partition: i32) -> Result<(i64, i64)> {
+    consumer
+        .fetch_watermarks(topic, partition, PATIENCE)
+        .map_err(|error| {
+            failure(
+                &format!("asking for the watermarks of {topic}-{partition}"),
+                topic,
+                &error,
+            )
+        })
+}

@@ -1,0 +1,11 @@
+//! When and where it happens: all IO of yardmaster. What is decided lies in `topologies`, what is remembered in `state`.
+//!
+//! **Invariant:** nothing outside `kafka/` names rdkafka.
+//! **Invariant:** nothing here decides about a task; it feeds `topologies` and carries out what comes back.
+
+pub mod config;
+pub mod embedded;
+pub mod kafka;
+pub mod metrics;
+pub mod runtime;
+pub mod worker;

@@ -1,0 +1,22 @@
+//! When things happen: processors, each a thread over one partition, and the placement that says which of them run here.
+
+mod channels;
+mod clock;
+mod deadletter;
+mod membership;
+mod names;
+mod partition;
+mod placement;
+mod processor;
+mod registry;
+mod send;
+mod server;
+mod session;
+mod step;
+mod take;
+
+pub use clock::wall;
+pub use names::Names;
+pub use placement::place;
+pub use registry::{Committed, Location, OwnedPartition, Registry};
+pub use server::Server;

@@ -1,0 +1,102 @@
+//! What a processor's thread shares with the rest of the instance.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use yardmaster_state::{Checkpoint, NextOffset};
+use yardmaster_topologies::event::Local;
+use yardmaster_topologies::id::{Pool, WorkerName};
+use yardmaster_topologies::time::Millis;
+use yardmaster_topologies::topology::{STATUS, TASKS};
+use yardmaster_topologies::wire::Event;
+
+use super::channels::TopicWork;
+use super::names::Names;
+use super::registry::{Committed, Registry};
+use crate::kafka::Submitter;
+use crate::metrics::Metrics;
+
+/// One partition, as its processor sees the world.
+pub(super) struct Partition {
+    pub(super) number: i32,
+    pub(super) partitions: i32,
+    pub(super) names: Names,
+    /// `tasks` and `status`, in the order of the positions.
+    pub(super) inputs: [String; 2],
+    pub(super) records_max: usize,
+    pub(super) bytes_max: usize,
+    pub(super) lease: Millis,
+    pub(super) registry: Arc<Registry>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) submitter: Arc<Submitter>,
+    pub(super) topics: Sender<TopicWork>,
+    pub(super) local_sender: Sender<Local>,
+    pub(super) local: Mutex<Receiver<Local>>,
+    pub(super) position: watch::Sender<Committed>,
+    pub(super) epoch: AtomicU64,
+    pub(super) stop: AtomicBool,
+}
+
+impl Partition {
+    pub(super) fn take_local(&self) -> Vec<Local> {
+        self.local.lock().unwrap_or_else(PoisonError::into_inner).try_iter().collect()
+    }
+
+    /// Whether a topic is one of the namespace's fixed ones.
+    pub(super) fn is_own(&self, topic: &str) -> bool {
+        let names = &self.names;
+        self.inputs.iter().any(|input| input == topic)
+            || [names.events(), names.dead_letter(), names.changelog()].iter().any(|own| own == topic)
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Readers that wait for their own write see how far it is.
+    pub(super) fn committed(&self, checkpoint: &Checkpoint) {
+        self.position.send_replace(committed(checkpoint));
+    }
+
+    /// Requests that wait for a decision are answered.
+    pub(super) fn release(&self, event: Event) {
+        if matches!(event, Event::Accepted { .. } | Event::Refused { .. }) {
+            self.registry.release(Arc::new(event));
+        }
+    }
+
+    pub(super) fn ensure_channel(&self, pool: Pool, worker: WorkerName) {
+        self.hand_over(TopicWork::EnsureChannel { pool, worker, to: self.local_sender.clone() });
+    }
+
+    pub(super) fn forget_channel(&self, pool: Pool, worker: WorkerName) {
+        self.hand_over(TopicWork::ForgetChannel { pool, worker });
+    }
+
+    pub(super) fn ensure_reply(&self, topic: String) {
+        self.hand_over(TopicWork::EnsureReply { topic, to: self.local_sender.clone() });
+    }
+
+    fn hand_over(&self, work: TopicWork) {
+        if self.topics.send(work).is_err() {
+            tracing::warn!(partition = self.number, "the topics' thread is gone: this process is stopping");
+        }
+    }
+}
+
+/// How far a checkpoint is, for readers.
+pub(super) fn committed(checkpoint: &Checkpoint) -> Committed {
+    let input = |index: usize| checkpoint.inputs.get(index).copied().unwrap_or(NextOffset(0));
+    Committed {
+        tasks: input(TASKS),
+        status: input(STATUS),
+        sequence: checkpoint.sequence,
+        at_ms: checkpoint.at_ms,
+    }
+}

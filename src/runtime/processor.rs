@@ -1,0 +1,237 @@
+//! The thread of one owned partition: opens its store, begins sessions, makes batches, and recovers from any doubt in the
+//! one way there is.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use yardmaster_state::{
+    BlockCache, Checkpoint, DiskOptions, DiskStore, Marker, StateDirectory, StateError, Store, set_aside,
+};
+use yardmaster_topologies::event::Local;
+use yardmaster_topologies::settings::Settings;
+
+use super::partition::{Partition, committed};
+use super::registry::{Committed, OwnedPartition};
+use super::session::{begin, needs_rebuild};
+use super::step::Broken;
+use crate::kafka::{Connection, KafkaFailure};
+
+/// Pauses between sessions that broke: short at first, so that a hiccup costs little.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// A session that lasted so long was a good one: the next pause is short again.
+const GOOD_SESSION: Duration = Duration::from_secs(30);
+
+/// Where and how stores lie.
+#[derive(Clone)]
+pub(super) struct StoreSettings {
+    pub(super) state_dir: std::path::PathBuf,
+    pub(super) namespace: String,
+    pub(super) cache: BlockCache,
+}
+
+/// A running processor.
+pub(super) struct Processor {
+    partition: Arc<Partition>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Processor {
+    /// Starts the thread; it claims the partition by itself.
+    pub(super) fn start(
+        partition: Arc<Partition>,
+        conn: Connection,
+        stores: StoreSettings,
+        settings: Settings,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::clone(&partition);
+        let thread = thread::Builder::new()
+            .name(format!("processor-{}", partition.number))
+            .spawn(move || run(&shared, &conn, &stores, &settings))?;
+        Ok(Self { partition, thread: Some(thread) })
+    }
+
+    /// Whether the thread has ended by itself: it was fenced.
+    pub(super) fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Asks the thread to stop after its batch; [`Processor::join`] waits for it.
+    pub(super) fn ask_to_stop(&self) {
+        self.partition.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for the thread.
+    pub(super) fn join(mut self) {
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!(partition = self.partition.number, "the processor's thread panicked");
+        }
+    }
+}
+
+fn run(partition: &Partition, conn: &Connection, stores: &StoreSettings, settings: &Settings) {
+    let mut pause = PAUSE_MIN;
+    while !partition.is_stopping() {
+        let ended = with_store(partition, conn, stores, settings);
+        partition.registry.remove(partition.number);
+        match ended {
+            Ok(End::Stopped) => break,
+            Ok(End::Fenced) => {
+                tracing::warn!(partition = partition.number, "fenced: another instance has claimed this partition");
+                break;
+            }
+            Ok(End::Halted) => wait_for_stop(partition),
+            Err(error) => {
+                tracing::warn!(partition = partition.number, %error, "the store can't be opened, trying again");
+                partition.metrics.recovered(partition.number, "store");
+                thread::sleep(pause);
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
+    }
+    tracing::info!(partition = partition.number, "released");
+}
+
+enum End {
+    Stopped,
+    Fenced,
+    /// A person has to act.
+    Halted,
+}
+
+fn with_store(
+    partition: &Partition,
+    conn: &Connection,
+    stores: &StoreSettings,
+    settings: &Settings,
+) -> Result<End, StateError> {
+    let marker = Marker {
+        namespace: stores.namespace.clone(),
+        partition: u32::try_from(partition.number).unwrap_or_default(),
+        partitions: u32::try_from(partition.partitions).unwrap_or_default(),
+        topics: std::collections::BTreeMap::new(),
+    };
+    let directory = StateDirectory::open(&stores.state_dir, &marker)?;
+    let path = directory.store_path();
+    let store = match DiskStore::open(&path, &DiskOptions::new(stores.cache.clone())) {
+        Ok(store) => Arc::new(store),
+        Err(StateError::Corrupted(what)) => {
+            let aside = set_aside(&path)?;
+            tracing::error!(partition = partition.number, what, aside = %aside.display(), "the store was damaged: it is \
+                 set aside and rebuilt from the changelog");
+            Arc::new(DiskStore::open(&path, &DiskOptions::new(stores.cache.clone()))?)
+        }
+        Err(other) => return Err(other),
+    };
+    let end = sessions(partition, conn, &store, settings);
+    partition.registry.remove(partition.number);
+    if let Err(error) = store.flush() {
+        tracing::warn!(partition = partition.number, %error, "the store was not flushed: its log has everything");
+    }
+    drop(store);
+    match end {
+        Ok(end) => Ok(end),
+        Err(why) => {
+            let aside = set_aside(&path)?;
+            tracing::error!(partition = partition.number, why, aside = %aside.display(), "the store is set aside and \
+                 rebuilt from the changelog");
+            Err(StateError::Rebuild(why))
+        }
+    }
+}
+
+/// Session after session, until the partition is to be released. An error means that the store must be rebuilt.
+fn sessions(
+    partition: &Partition,
+    conn: &Connection,
+    store: &Arc<DiskStore>,
+    settings: &Settings,
+) -> Result<End, String> {
+    let mut pause = PAUSE_MIN;
+    let mut pending = Vec::new();
+    while !partition.is_stopping() {
+        let began = Instant::now();
+        let broken = match session(partition, conn, store, settings, &mut pending) {
+            Ok(()) => return Ok(End::Stopped),
+            Err(broken) => broken,
+        };
+        match &broken {
+            Broken::Kafka(KafkaFailure::Fenced) => return Ok(End::Fenced),
+            Broken::Kafka(lost @ KafkaFailure::Lost { .. }) => {
+                halt(partition, lost);
+                return Ok(End::Halted);
+            }
+            other if needs_rebuild(other) => return Err(other.to_string()),
+            Broken::State(StateError::TooNew { .. }) => {
+                tracing::error!(partition = partition.number, error = %broken, "this program is too old for the state: \
+                     start the newer version");
+                return Ok(End::Halted);
+            }
+            Broken::Kafka(_) | Broken::State(_) => {}
+        }
+        tracing::warn!(partition = partition.number, error = %broken, "recovering: a new producer, and the store rolled \
+             forward from the changelog");
+        partition.metrics.recovered(partition.number, "session");
+        if began.elapsed() > GOOD_SESSION {
+            pause = PAUSE_MIN;
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+    Ok(End::Stopped)
+}
+
+fn session(
+    partition: &Partition,
+    conn: &Connection,
+    store: &Arc<DiskStore>,
+    settings: &Settings,
+    pending: &mut Vec<Local>,
+) -> Result<(), Broken> {
+    let shared: Arc<dyn Store> = Arc::<DiskStore>::clone(store);
+    let mut session = begin(partition, conn, Arc::clone(&shared), settings)?;
+    session.local.append(pending);
+    partition.committed(&session.checkpoint);
+    serve(partition, shared, &session.checkpoint);
+    while !partition.is_stopping() {
+        if let Err(broken) = session.step() {
+            // A channel that is gone must be known before the batch is made again, or it would fail for ever.
+            pending.extend(session.transactions.missing_topics().iter().filter_map(|topic| {
+                match partition.names.channel_of(topic) {
+                    Some((pool, worker)) => Some(Local::ChannelLost { pool, worker }),
+                    None if partition.is_own(topic) => None,
+                    None => Some(Local::ReplyLost { topic: topic.clone() }),
+                }
+            }));
+            return Err(broken);
+        }
+    }
+    Ok(())
+}
+
+fn serve(partition: &Partition, store: Arc<dyn Store>, checkpoint: &Checkpoint) {
+    let at: Committed = committed(checkpoint);
+    tracing::info!(partition = partition.number, sequence = at.sequence, "processing");
+    let receiver: watch::Receiver<Committed> = partition.position.subscribe();
+    partition.registry.add(OwnedPartition { partition: partition.number, store, committed: receiver });
+}
+
+fn halt(partition: &Partition, lost: &KafkaFailure) {
+    tracing::error!(
+        partition = partition.number,
+        %lost,
+        "this partition is halted: input that it has not processed is gone (retention was too short, or the topic was \
+         made again). Nothing is skipped by itself: restore the topic, or remove the namespace's state and topics"
+    );
+}
+
+fn wait_for_stop(partition: &Partition) {
+    while !partition.is_stopping() {
+        thread::sleep(Duration::from_millis(100));
+    }
+}

@@ -1,0 +1,119 @@
+//! What this instance owns, as HTTP and the metrics see it: only what is committed, and who owns the rest.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::{broadcast, watch};
+use yardmaster_state::{NextOffset, Store};
+use yardmaster_topologies::id::Pool;
+use yardmaster_topologies::wire::Event;
+
+use crate::kafka::partition_of;
+
+/// How far a processor has committed. It only grows while the partition stays here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The next command to read.
+    pub tasks: NextOffset,
+    /// The next status to read.
+    pub status: NextOffset,
+    /// The last batch.
+    pub sequence: u64,
+    /// The processor's clock at that batch, in milliseconds.
+    pub at_ms: u64,
+}
+
+/// One partition that is owned and restored.
+pub struct OwnedPartition {
+    /// Which.
+    pub partition: i32,
+    /// Its rows; nothing uncommitted is ever in there.
+    pub store: Arc<dyn Store>,
+    /// Changes with every commit: a reader waits on it for its own write.
+    pub committed: watch::Receiver<Committed>,
+}
+
+/// Where a pool's state can be asked for.
+pub enum Location {
+    /// Here.
+    Here(Arc<OwnedPartition>),
+    /// At another instance, whose HTTP address this is.
+    Elsewhere(String),
+    /// On its way: ask again soon.
+    Moving,
+}
+
+/// The partitions of the namespace, as this instance knows them.
+pub struct Registry {
+    partitions: i32,
+    owned: RwLock<BTreeMap<i32, Arc<OwnedPartition>>>,
+    elsewhere: RwLock<BTreeMap<i32, String>>,
+    decisions: broadcast::Sender<Arc<Event>>,
+}
+
+impl Registry {
+    /// An instance that owns nothing yet, of a namespace with `partitions` partitions.
+    #[must_use]
+    pub fn new(partitions: i32) -> Self {
+        let (decisions, _) = broadcast::channel(16_384);
+        Self { partitions, owned: RwLock::default(), elsewhere: RwLock::default(), decisions }
+    }
+
+    /// How many partitions the namespace has.
+    #[must_use]
+    pub fn partitions(&self) -> i32 {
+        self.partitions
+    }
+
+    /// Where `pool` can be asked for now.
+    #[must_use]
+    pub fn locate(&self, pool: &Pool) -> Location {
+        let partition = partition_of(pool, self.partitions);
+        if let Some(owned) = self.owned.read().unwrap_or_else(PoisonError::into_inner).get(&partition) {
+            return Location::Here(Arc::clone(owned));
+        }
+        match self.elsewhere.read().unwrap_or_else(PoisonError::into_inner).get(&partition) {
+            Some(url) => Location::Elsewhere(url.clone()),
+            None => Location::Moving,
+        }
+    }
+
+    /// Everything that is owned here, by partition.
+    #[must_use]
+    pub fn owned(&self) -> Vec<Arc<OwnedPartition>> {
+        self.owned.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// The owners of the partitions that are not here: partition to HTTP address.
+    #[must_use]
+    pub fn elsewhere(&self) -> BTreeMap<i32, String> {
+        self.elsewhere.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A partition is restored and processes from now on.
+    pub fn add(&self, owned: OwnedPartition) {
+        let partition = owned.partition;
+        self.owned.write().unwrap_or_else(PoisonError::into_inner).insert(partition, Arc::new(owned));
+    }
+
+    /// A partition is not served here any more.
+    pub fn remove(&self, partition: i32) {
+        self.owned.write().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+    }
+
+    /// The placement, as far as it concerns others.
+    pub fn place_elsewhere(&self, owners: BTreeMap<i32, String>) {
+        *self.elsewhere.write().unwrap_or_else(PoisonError::into_inner) = owners;
+    }
+
+    /// Committed `Accepted` and `Refused` events, for requests that wait for the decision.
+    pub fn decisions(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.decisions.subscribe()
+    }
+
+    /// Told by a processor after its commit.
+    pub fn release(&self, event: Arc<Event>) {
+        // Nobody waits: that is the usual case and not an error.
+        drop(self.decisions.send(event));
+    }
+}

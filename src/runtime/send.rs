@@ -1,0 +1,65 @@
+//! Effects as records of the deciding transaction.
+
+use yardmaster_topologies::effect::Effect;
+use yardmaster_topologies::wire::{Event, encode_event, encode_to_worker};
+
+use super::deadletter::DeadLetter;
+use super::names::Names;
+use crate::kafka::{KafkaFailure, OutRecord, Transactions};
+
+/// Sends what goes onto a topic; the rest is done after the commit.
+pub(super) fn effect(
+    transaction: &mut Transactions,
+    names: &Names,
+    partition: i32,
+    effect: &Effect,
+) -> Result<(), KafkaFailure> {
+    match effect {
+        Effect::Send { pool, worker, message } => {
+            let (topic, key, value) = (names.channel(pool, worker), message.key(), encode_to_worker(message));
+            put(transaction, &topic, Some(0), key.as_bytes(), &value)
+        }
+        Effect::Publish { event } => event_to(transaction, &names.events(), Some(partition), event),
+        Effect::Bury { event } => event_to(transaction, &names.dead_letter(), Some(partition), event),
+        Effect::Reply { topic, event } => event_to(transaction, topic, None, event),
+        Effect::EnsureChannel { .. }
+        | Effect::ForgetChannel { .. }
+        | Effect::EnsureReply { .. }
+        | Effect::Count { .. } => Ok(()),
+    }
+}
+
+/// Sends a bad record.
+pub(super) fn dead_letter(
+    transaction: &mut Transactions,
+    names: &Names,
+    partition: i32,
+    dead: &DeadLetter,
+) -> Result<(), KafkaFailure> {
+    transaction.send(OutRecord {
+        topic: &names.dead_letter(),
+        partition: Some(partition),
+        key: &dead.key,
+        value: Some(&dead.value),
+        headers: &dead.headers,
+    })
+}
+
+pub(super) fn event_to(
+    transaction: &mut Transactions,
+    topic: &str,
+    partition: Option<i32>,
+    event: &Event,
+) -> Result<(), KafkaFailure> {
+    put(transaction, topic, partition, event.key().as_bytes(), &encode_event(event))
+}
+
+fn put(
+    transaction: &mut Transactions,
+    topic: &str,
+    partition: Option<i32>,
+    key: &[u8],
+    value: &[u8],
+) -> Result<(), KafkaFailure> {
+    transaction.send(OutRecord { topic, partition, key, value: Some(value), headers: &[] })
+}

@@ -1,0 +1,153 @@
+//! Begins a session of a processor: fence, roll the store forward to the changelog's end, read the inputs from where the
+//! last batch stopped. It is also the one way out of any doubt.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use yardmaster_state::{Checkpoint, NextOffset, Restore, RestoreReport, StateError, Store};
+use yardmaster_topologies::driver::Grid;
+use yardmaster_topologies::event::Local;
+use yardmaster_topologies::settings::Settings;
+use yardmaster_topologies::tables::GridSchema;
+use yardmaster_topologies::time::ProcessorMs;
+use yardmaster_topologies::topology::{STATUS, TASKS};
+use yardmaster_topologies::wire::Defaults;
+
+use super::clock::Clock;
+use super::partition::Partition;
+use super::step::{Broken, Session};
+use crate::kafka::{ChangelogReader, Connection, KafkaFailure, Source, Transactions, high_watermark};
+
+/// A restore that reads nothing for so long is stuck.
+const STALL: Duration = Duration::from_secs(60);
+
+/// Claims the partition and brings its store to the end of the changelog.
+pub(super) fn begin<'p>(
+    partition: &'p Partition,
+    conn: &Connection,
+    store: Arc<dyn Store>,
+    settings: &Settings,
+) -> Result<Session<'p>, Broken> {
+    // Fence first: only then the high watermark proves that nothing of the owner before is still to come.
+    let mut transactions = Transactions::claim(conn, &partition.names.transactional_id(partition.number))?;
+    transactions.watch(&partition.names.changelog());
+    let report = restore(partition, conn, store.as_ref())?;
+    let rewrite = report.torn.into_iter().map(|torn| torn.key).collect();
+    let checkpoint = store.checkpoint()?.unwrap_or_default();
+    let source = inputs(partition, conn, &checkpoint)?;
+    let known = Grid::settings(store.as_ref())?;
+    let mut local = Vec::new();
+    let wanted = with_secret(settings, known.as_ref());
+    if known.as_ref() != Some(&wanted) {
+        local.push(Local::Configured(Box::new(wanted.clone())));
+    }
+    Ok(Session {
+        partition,
+        grid: Grid::resume(store.as_ref())?,
+        due_at: Grid::due_at(store.as_ref())?,
+        clock: Clock::resume(ProcessorMs(checkpoint.at_ms)),
+        defaults: Defaults::from(&wanted),
+        source,
+        transactions,
+        checkpoint: Checkpoint { inputs: padded(&checkpoint), ..checkpoint },
+        store,
+        more: true,
+        local,
+        rewrite,
+    })
+}
+
+/// Both inputs have a position, also before the first batch.
+fn padded(checkpoint: &Checkpoint) -> Vec<NextOffset> {
+    [TASKS, STATUS].iter().map(|input| checkpoint.inputs.get(*input).copied().unwrap_or_default()).collect()
+}
+
+/// The partition's secret is made once and kept.
+fn with_secret(settings: &Settings, known: Option<&Settings>) -> Settings {
+    let secret = known.map_or_else(fresh_secret, |known| known.secret);
+    Settings { secret, ..settings.clone() }
+}
+
+fn fresh_secret() -> [u8; 32] {
+    let mut secret = [0; 32];
+    let (first, second) = secret.split_at_mut(16);
+    first.copy_from_slice(&ulid::Ulid::generate().to_bytes());
+    second.copy_from_slice(&ulid::Ulid::generate().to_bytes());
+    secret
+}
+
+fn inputs(partition: &Partition, conn: &Connection, checkpoint: &Checkpoint) -> Result<Source, Broken> {
+    let mut next = [0_i64; 2];
+    for (input, position) in padded(checkpoint).iter().enumerate() {
+        let Some(topic) = partition.inputs.get(input) else { continue };
+        let (first, end) = high_watermark(conn, topic, partition.number)?;
+        let is_fresh = checkpoint.sequence == 0;
+        let wanted = if is_fresh { first } else { position.0 };
+        if wanted < first || wanted > end {
+            return Err(KafkaFailure::Lost {
+                topic: topic.clone(),
+                partition: partition.number,
+                wanted,
+                first,
+                last: end,
+            }
+            .into());
+        }
+        if let Some(slot) = next.get_mut(input) {
+            *slot = wanted;
+        }
+    }
+    Ok(Source::open(conn, partition.inputs.clone(), partition.number, next)?)
+}
+
+/// Reads the changelog from the store's position to the high watermark.
+fn restore(partition: &Partition, conn: &Connection, store: &dyn Store) -> Result<RestoreReport, Broken> {
+    let topic = partition.names.changelog();
+    let (_, end) = high_watermark(conn, &topic, partition.number)?;
+    let end = NextOffset(end);
+    let mut restore = Restore::new(&GridSchema, store, store.checkpoint()?, end)?;
+    let began = Instant::now();
+    if !restore.is_done(None, end) {
+        let mut reader = ChangelogReader::open(conn, &topic, partition.number, restore.start().0)?;
+        let mut progress = Instant::now();
+        while !restore.is_done(reader.position().map(NextOffset), end) {
+            match reader.poll(Duration::from_millis(50))? {
+                Some((offset, key, value)) => {
+                    restore.feed(offset, &key, value.as_deref())?;
+                    progress = Instant::now();
+                    partition.metrics.restored(partition.number, restore.report().records_read);
+                }
+                None if progress.elapsed() > STALL => return Err(stalled(&topic, partition.number, end).into()),
+                None => {}
+            }
+            if partition.is_stopping() {
+                return Err(KafkaFailure::Unreachable("the restore was stopped".to_owned()).into());
+            }
+        }
+    }
+    let report = restore.finish()?;
+    tracing::info!(
+        partition = partition.number,
+        records = report.records_read,
+        batches = report.batches,
+        torn = report.torn.len(),
+        took_ms = began.elapsed().as_millis(),
+        "restored to the changelog's end at {end}"
+    );
+    Ok(report)
+}
+
+fn stalled(topic: &str, partition: i32, end: NextOffset) -> KafkaFailure {
+    KafkaFailure::Unreachable(format!(
+        "the restore from {topic}-{partition} stands still before its end at {end}: either the log was cut, or a \
+         foreign producer holds a transaction open in it"
+    ))
+}
+
+/// Whether the store must be set aside and rebuilt from the changelog.
+pub(super) fn needs_rebuild(error: &Broken) -> bool {
+    match error {
+        Broken::State(StateError::Rebuild(_) | StateError::Corrupted(_)) => true,
+        Broken::State(_) | Broken::Kafka(_) => false,
+    }
+}

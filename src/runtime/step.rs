@@ -1,0 +1,230 @@
+//! One batch, in the one order that is right: take, decide, send, commit, store, release. Nothing else owns it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use yardmaster_state::{Checkpoint, NextOffset, Record, Seal, StateError, Store};
+use yardmaster_topologies::driver::{BatchInput, Decided, Grid};
+use yardmaster_topologies::effect::Effect;
+use yardmaster_topologies::event::Local;
+use yardmaster_topologies::time::{Now, ProcessorMs};
+use yardmaster_topologies::topology::{STATUS, TASKS};
+use yardmaster_topologies::wire::{Defaults, Event, InputRange};
+
+use super::clock::Clock;
+use super::partition::Partition;
+use super::send;
+use super::take::{Reading, Take, TakeLimits};
+use crate::kafka::{KafkaFailure, OutRecord, Source, Transactions};
+
+/// The version of the deciding code, logged with each batch.
+pub(super) const CODE_VERSION: u32 = 1;
+
+/// The longest wait for input: local events and timers are looked at this often.
+const WAIT_MAX: Duration = Duration::from_millis(20);
+
+/// Why a session of a processor ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    /// Kafka.
+    #[error(transparent)]
+    Kafka(#[from] KafkaFailure),
+    /// The store.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// Everything that one session of a processor works with.
+pub(super) struct Session<'p> {
+    pub(super) partition: &'p Partition,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) source: Source,
+    pub(super) transactions: Transactions,
+    pub(super) grid: Grid,
+    pub(super) clock: Clock,
+    pub(super) checkpoint: Checkpoint,
+    pub(super) defaults: Defaults,
+    /// When time alone changes something next.
+    pub(super) due_at: Option<ProcessorMs>,
+    /// A limit left something that could go on at once.
+    pub(super) more: bool,
+    /// Events for the next batch.
+    pub(super) local: Vec<Local>,
+    /// Keys of torn rows, to be written again with the next batch.
+    pub(super) rewrite: Vec<Vec<u8>>,
+}
+
+impl Session<'_> {
+    /// Makes one batch, if there is anything to do.
+    pub(super) fn step(&mut self) -> Result<(), Broken> {
+        // 1. Take: what has come in, until nothing more is there or the batch is full.
+        let take = self.take()?;
+        self.local.extend(self.partition.take_local());
+        let now = self.time(&take);
+        let is_due = self.more || self.due_at.is_some_and(|at| at <= now.processor);
+        if take.records == 0 && self.local.is_empty() && self.rewrite.is_empty() && !is_due {
+            return Ok(());
+        }
+        self.send_on(&take)?;
+
+        // 2. Decide: pure, over an overlay; the store stays as it is.
+        let began = Instant::now();
+        let Take { status, commands, dead, next, records, .. } = take;
+        let local = std::mem::take(&mut self.local);
+        let input =
+            BatchInput { local: local.clone(), status, commands, now, rewrite: std::mem::take(&mut self.rewrite) };
+        let decided = self.grid.decide(self.store.as_ref(), input)?;
+        self.due_at = decided.due_at;
+        self.more = decided.more;
+        if records == 0 && decided.batch.is_empty() && decided.effects.is_empty() {
+            return Ok(());
+        }
+
+        // 3. Send: messages, events and dead letters as they were decided, then the rows, the batch record last.
+        self.transactions.begin()?;
+        for effect in &decided.effects {
+            send::effect(&mut self.transactions, &self.partition.names, self.partition.number, effect)?;
+        }
+        for letter in &dead {
+            send::dead_letter(&mut self.transactions, &self.partition.names, self.partition.number, letter)?;
+        }
+        let seal = self.seal(next, now, &local);
+        let copy = self.batch_event(&seal);
+        send::event_to(&mut self.transactions, &self.partition.names.events(), Some(self.partition.number), &copy)?;
+        let rows = decided.batch.changelog(seal.clone());
+        self.send_rows(&rows)?;
+
+        // 4. Commit: from here on it has happened, whatever becomes of this process.
+        let delivered = self.transactions.commit()?;
+        let batch_at = delivered.watched_offset.ok_or_else(|| {
+            KafkaFailure::Doubt("the commit did not report the offset of its batch record".to_owned())
+        })?;
+
+        // 5. Store: the rows and the positions, in one write.
+        let checkpoint = checkpoint(&seal, NextOffset(batch_at + 1));
+        let Decided { mut batch, effects, .. } = decided;
+        batch.checkpoint = Some(checkpoint.clone());
+        self.store.commit(&batch)?;
+        self.checkpoint = checkpoint;
+
+        // 6. Release: readers see it, who waits is answered, topics are made.
+        self.release(effects);
+        self.partition.committed(&self.checkpoint);
+        let metrics = &self.partition.metrics;
+        metrics.batch(self.partition.number, records, delivered.records, began.elapsed());
+        dead.iter().for_each(|letter| metrics.dead_letter(letter.reason.name()));
+        Ok(())
+    }
+
+    fn take(&mut self) -> Result<Take, KafkaFailure> {
+        let reading = Reading {
+            partition: self.partition.number,
+            partitions: self.partition.partitions,
+            topics: &self.partition.inputs,
+            defaults: &self.defaults,
+        };
+        let limits = TakeLimits { records: self.partition.records_max, bytes: self.partition.bytes_max };
+        let wait = self.wait();
+        Take::fill(&reading, &mut self.source, wait, limits)
+    }
+
+    fn wait(&self) -> Duration {
+        if self.more || !self.local.is_empty() {
+            return Duration::ZERO;
+        }
+        let now = self.clock.now().processor;
+        let until_due = self.due_at.map_or(WAIT_MAX, |at| Duration::from_millis(at.0.saturating_sub(now.0)));
+        until_due.min(WAIT_MAX)
+    }
+
+    /// The batch's time. It stands still while what workers said waits to be read: their heartbeats may be in there.
+    fn time(&mut self, take: &Take) -> Now {
+        let lag_max = self.partition.lease.as_duration() / 3;
+        if !take.is_dry && take.status_lag.is_some_and(|lag| lag > lag_max) {
+            self.clock.freeze(ProcessorMs(self.checkpoint.at_ms));
+        }
+        let mut now = self.clock.now();
+        now.processor = now.processor.max(ProcessorMs(self.checkpoint.at_ms));
+        now
+    }
+
+    /// Records of other partitions' pools are sent on and acknowledged before the batch passes them. Outside the
+    /// transaction: an open transaction on an input would stall its reader, and every command and status may repeat.
+    fn send_on(&self, take: &Take) -> Result<(), KafkaFailure> {
+        for record in &take.misrouted {
+            let Some(topic) = self.partition.inputs.get(record.input) else { continue };
+            let hop = (super::deadletter::HOP.to_owned(), b"1".to_vec());
+            let key = record.pool.as_str().as_bytes();
+            self.partition.submitter.send_to_blocking(topic, record.partition, key, &record.value, &[hop])?;
+            self.partition.metrics.rerouted();
+        }
+        Ok(())
+    }
+
+    fn seal(&self, next: [Option<NextOffset>; 2], now: Now, local: &[Local]) -> Seal {
+        let from = |input: usize| self.checkpoint.inputs.get(input).copied().unwrap_or_default();
+        let inputs = next.iter().enumerate().map(|(input, to)| (from(input), to.unwrap_or_else(|| from(input))));
+        Seal {
+            sequence: self.checkpoint.sequence + 1,
+            inputs: inputs.collect(),
+            at_ms: now.processor.0,
+            wall_ms: now.wall.0,
+            local: if local.is_empty() { Vec::new() } else { yardmaster_state::encode(1, &local.to_vec()) },
+            owner_epoch: self.partition.epoch(),
+            code_version: CODE_VERSION,
+        }
+    }
+
+    fn batch_event(&self, seal: &Seal) -> Event {
+        let range = |input: usize| {
+            let (from, to) = seal.inputs.get(input).copied().unwrap_or_default();
+            InputRange { from: from.0, to: to.0 }
+        };
+        Event::Batch {
+            partition: self.partition.number,
+            sequence: seal.sequence,
+            tasks: range(TASKS),
+            status: range(STATUS),
+            at: yardmaster_topologies::time::WallMs(seal.wall_ms),
+        }
+    }
+
+    fn send_rows(&mut self, rows: &[Record]) -> Result<(), KafkaFailure> {
+        let topic = self.partition.names.changelog();
+        for row in rows {
+            self.transactions.send(OutRecord {
+                topic: &topic,
+                partition: Some(self.partition.number),
+                key: &row.key,
+                value: row.value.as_deref(),
+                headers: &[],
+            })?;
+        }
+        Ok(())
+    }
+
+    fn release(&self, effects: Vec<Effect>) {
+        for effect in effects {
+            self.partition.metrics.effect(&effect);
+            match effect {
+                Effect::Publish { event } => self.partition.release(event),
+                Effect::EnsureChannel { pool, worker } => self.partition.ensure_channel(pool, worker),
+                Effect::ForgetChannel { pool, worker } => self.partition.forget_channel(pool, worker),
+                Effect::EnsureReply { topic } => self.partition.ensure_reply(topic),
+                Effect::Send { .. } | Effect::Reply { .. } | Effect::Bury { .. } | Effect::Count { .. } => {}
+            }
+        }
+    }
+}
+
+fn checkpoint(seal: &Seal, changelog: NextOffset) -> Checkpoint {
+    Checkpoint {
+        changelog,
+        inputs: seal.inputs.iter().map(|&(_, to)| to).collect(),
+        sequence: seal.sequence,
+        at_ms: seal.at_ms,
+        wall_ms: seal.wall_ms,
+        owner_epoch: seal.owner_epoch,
+        code_version: seal.code_version,
+    }
+}

@@ -1,0 +1,273 @@
+//! The real binary as a child process, killed by its pid when it is dropped.
+
+use std::fs::{self, File, OpenOptions};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::{Http, await_some, bootstrap, fresh_namespace, run_dir};
+
+/// How to start one.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerOptions {
+    pub(crate) namespace: String,
+    /// Tells the servers of a namespace apart.
+    pub(crate) name: String,
+    /// `YARDMASTER_*` variables.
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+impl ServerOptions {
+    /// In a namespace of its own.
+    pub(crate) fn new(test: &str) -> Self {
+        Self {
+            namespace: fresh_namespace(test),
+            name: "one".to_owned(),
+            variables: Vec::new(),
+        }
+    }
+
+    /// With one more variable.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Another server of the same namespace.
+    pub(crate) fn named(&self, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..self.clone()
+        }
+    }
+}
+
+/// A running server.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) http: Http,
+    pub(crate) options: ServerOptions,
+    dir: PathBuf,
+    port: u16,
+    /// What its log had before this start.
+    log_before: usize,
+}
+
+impl Server {
+    /// Starts it and waits until it is ready.
+    pub(crate) fn start(options: &ServerOptions) -> Self {
+        let mut server = Self::launch(options, free_port());
+        server.wait_ready();
+        server
+    }
+
+    /// Starts it, on this port.
+    fn launch(options: &ServerOptions, port: u16) -> Self {
+        let dir = run_dir().join(&options.namespace).join(&options.name);
+        fs::create_dir_all(&dir).unwrap();
+        let log = log_file(&dir);
+        let log_before = usize::try_from(log.metadata().unwrap().len()).unwrap();
+        let address = format!("127.0.0.1:{port}");
+        let mut command = program();
+        command.args([
+            "server",
+            "--kafka",
+            &bootstrap(),
+            "--namespace",
+            &options.namespace,
+        ]);
+        command
+            .args(["--http", &address, "--state-dir"])
+            .arg(dir.join("state"));
+        command.envs(options.variables.iter().cloned());
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        let child = command.spawn().expect("the program starts");
+        let http = Http::new(&format!("http://{address}"));
+        Self {
+            child,
+            http,
+            options: options.clone(),
+            dir,
+            port,
+            log_before,
+        }
+    }
+
+    /// Until `/readyz` says 200.
+    pub(crate) fn wait_ready(&mut self) {
+        let deadline = std::time::Instant::now() + super::PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the server ended with {status}\n{}", self.last_words());
+            }
+            if self
+                .http
+                .try_get("/readyz")
+                .is_some_and(|answer| answer.status == 200)
+            {
+                return;
+            }
+            let in_time = std::time::Instant::now() < deadline;
+            assert!(in_time, "waited in vain for /readyz\n{}", self.last_words());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub(crate) fn stop(&mut self) -> Option<i32> {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        let words = last_lines(&self.log_path());
+        await_some(
+            "the server's end after SIGTERM",
+            || words.clone(),
+            || self.child.try_wait().unwrap(),
+        )
+        .code()
+    }
+
+    /// After a kill or stop: again, with the same state, on the same port.
+    pub(crate) fn restart(&mut self) {
+        let next = Self::launch(&self.options, self.port);
+        *self = next;
+        self.wait_ready();
+    }
+
+    /// After a kill or stop: as if the disk had been lost.
+    pub(crate) fn wipe(&self) {
+        fs::remove_dir_all(self.state_dir()).unwrap();
+    }
+
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
+    /// `<namespace>.<name>`.
+    pub(crate) fn topic(&self, name: &str) -> String {
+        format!("{}.{name}", self.options.namespace)
+    }
+
+    /// Records of the changelog that each partition's restore has read since this start, from the log.
+    pub(crate) fn restored(&self) -> Vec<u64> {
+        let text = fs::read(self.log_path()).unwrap_or_default();
+        let text = String::from_utf8_lossy(text.get(self.log_before..).unwrap_or_default()).into_owned();
+        let is_restore = |line: &&str| line.contains("restored to the changelog's end");
+        text.lines()
+            .filter(is_restore)
+            .filter_map(|line| logged_number(line, "records"))
+            .collect()
+    }
+
+    /// What a failure should show.
+    pub(crate) fn last_words(&self) -> String {
+        last_lines(&self.log_path())
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.join("server.log")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// The program, without what this process may have been told.
+pub(crate) fn program() -> Command {
+    without_settings(Command::new(env!("CARGO_BIN_EXE_yardmaster")))
+}
+
+/// The program, ended with exit code 124 if it does not end by itself: a hang guard for commands that should.
+pub(crate) fn guarded_program() -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["120", env!("CARGO_BIN_EXE_yardmaster")]);
+    without_settings(command)
+}
+
+fn without_settings(mut command: Command) -> Command {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("YARDMASTER_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Free at this moment.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// `records=12` or `"records":12`, with or without colours.
+fn logged_number(line: &str, field: &str) -> Option<u64> {
+    let mut plain = String::new();
+    let mut is_colour = false;
+    for letter in line.chars() {
+        match letter {
+            '\u{1b}' => is_colour = true,
+            'm' if is_colour => is_colour = false,
+            _ if is_colour => {}
+            _ => plain.push(letter),
+        }
+    }
+    let (_, rest) = plain
+        .split_once(&format!(" {field}="))
+        .or_else(|| plain.split_once(&format!("\"{field}\":")))?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+#[test]
+fn numbers_are_read_from_logs_of_each_format() {
+    assert_eq!(
+        logged_number("x: restored partition=3 records=12 took_ms=4", "records"),
+        Some(12)
+    );
+    assert_eq!(
+        logged_number(
+            "\u{1b}[3mpartition\u{1b}[0m=3 \u{1b}[3mrecords\u{1b}[0m\u{1b}[2m=\u{1b}[0m12",
+            "records"
+        ),
+        Some(12)
+    );
+    assert_eq!(
+        logged_number(r#"{"partition":3,"records":12}"#, "records"),
+        Some(12)
+    );
+    assert_eq!(logged_number("nothing", "records"), None);
+}
+
+fn log_file(dir: &Path) -> File {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(dir.join("server.log"))
+        .unwrap()
+}
+
+fn last_lines(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(40);
+    format!(
+        "the last lines of {}:\n{}",
+        path.display(),
+        lines[from..].join("\n")
+    )
+}

@@ -1,0 +1,19 @@
+//! Integration tests: the real binary against a real broker, as a user's programs see it. One broker for all of them.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test that fails may panic, and says on stderr what it did"
+)]
+
+mod checker;
+mod cluster;
+mod instances;
+mod kills;
+mod life;
+mod outside;
+mod poison;
+mod reading;
+mod schemas;
+mod tasks;
+mod tidy;

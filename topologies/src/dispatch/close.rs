@@ -1,0 +1,228 @@
+//! An attempt is over: what becomes of its task. Failures and losses are counted apart and have limits of their own.
+
+use xxhash_rust::xxh3::xxh3_64;
+use yardmaster_state::StateError;
+
+use super::transition::go;
+use crate::ctx::Ctx;
+use crate::id::{Attempt, Pool, TaskId};
+use crate::tables::{JobCancelTable, PayloadTable};
+use crate::task::{
+    CLOSED_ATTEMPTS_MAX, ClosedAttempt, DoneMarker, LiveTask, OpenAttempt, Outcome, Reason, Report, Retry,
+    TaskRow, TaskState,
+};
+use crate::time::{Millis, ProcessorMs};
+use crate::track;
+
+/// How an attempt ended.
+pub(super) struct Closing {
+    pub(super) outcome: Outcome,
+    pub(super) reason: Reason,
+    pub(super) report: Report,
+}
+
+impl Closing {
+    /// The worker is gone, so nobody reported.
+    pub(super) fn lost(reason: Reason) -> Self {
+        Self {
+            outcome: Outcome::Lost,
+            reason,
+            report: Report::default(),
+        }
+    }
+}
+
+/// Closes the open attempt of a task and moves the task on. The worker's row is the caller's to free.
+pub(super) fn close_attempt(
+    ctx: &mut Ctx<'_, '_>,
+    mut task: LiveTask,
+    closing: Closing,
+) -> Result<(), StateError> {
+    let open = task.open.take().expect("only an open attempt is closed");
+    let retryable = closing.report.retryable.unwrap_or(true);
+    let closed = record(ctx, &task, open, closing);
+    let (outcome, reason) = (closed.outcome, closed.reason);
+    count(&mut task, outcome, reason);
+    task.closed.push(closed);
+    if task.closed.len() > CLOSED_ATTEMPTS_MAX {
+        task.closed.remove(0);
+    }
+    task.timer_at = None;
+    match next_state(ctx, &task, outcome, retryable)? {
+        next if next.is_terminal() => {
+            let reason = if next == TaskState::Cancelled && reason != Reason::TaskCancelled {
+                stop_reason(&task, reason)
+            } else {
+                reason
+            };
+            end(ctx, task, next, reason)
+        }
+        next => go_on(ctx, task, next, outcome, reason),
+    }
+}
+
+/// Frees the slot of a worker whose attempt was closed.
+pub(super) fn free_slot(
+    ctx: &mut Ctx<'_, '_>,
+    pool: &Pool,
+    worker: &crate::id::WorkerName,
+) -> Result<(), StateError> {
+    if let Some(mut row) = ctx.worker(pool, worker)? {
+        row.open = row
+            .open
+            .checked_sub(1)
+            .expect("a worker with an open attempt counts it");
+        ctx.put_worker(pool, row)?;
+    }
+    Ok(())
+}
+
+/// Ends a task: its row becomes a marker, its whole record goes to `events` and into history.
+pub(super) fn end(
+    ctx: &mut Ctx<'_, '_>,
+    mut task: LiveTask,
+    state: TaskState,
+    reason: Reason,
+) -> Result<(), StateError> {
+    let was_ready = (task.state == TaskState::Queued).then_some(task.seq);
+    let had_attempt = task.state.has_attempt();
+    go(ctx, &mut task, state, reason)?;
+    if let Some(seq) = was_ready {
+        ctx.memory.ready.remove(&task.line(), seq, ctx.txn)?;
+    }
+    let key = (task.spec.pool.clone(), task.spec.id.clone());
+    let payload = if task.payload_apart {
+        ctx.txn.get::<PayloadTable>(&key)?
+    } else {
+        None
+    };
+    if task.payload_apart {
+        ctx.txn.delete::<PayloadTable>(&key)?;
+    }
+    let marker = DoneMarker {
+        state,
+        at: ctx.now.wall,
+        forget_at: ctx.now.processor.after(ctx.settings.dedup),
+        spec_hash: task.spec_hash,
+        generation: task.generation,
+        attempt: task.attempt,
+    };
+    ctx.txn
+        .put_owned::<crate::tables::TaskTable>(&key, TaskRow::Done(marker))?;
+    track::ended::ended(ctx, task, payload, had_attempt)
+}
+
+fn record(ctx: &Ctx<'_, '_>, task: &LiveTask, open: OpenAttempt, closing: Closing) -> ClosedAttempt {
+    ClosedAttempt {
+        attempt: task.attempt,
+        worker: open.worker,
+        incarnation: open.incarnation,
+        assigned_at: open.assigned_at,
+        started_at: open.started_at,
+        closed_at: ctx.now.wall,
+        outcome: closing.outcome,
+        reason: closing.reason,
+        report: closing.report,
+    }
+}
+
+fn count(task: &mut LiveTask, outcome: Outcome, reason: Reason) {
+    match outcome {
+        Outcome::Failed | Outcome::TimedOut => task.failures += 1,
+        // A drained worker was asked to leave: that is nobody's fault.
+        Outcome::Lost if reason != Reason::Drained => task.losses += 1,
+        Outcome::Lost | Outcome::Succeeded | Outcome::Rejected | Outcome::Cancelled => {}
+    }
+}
+
+fn next_state(
+    ctx: &mut Ctx<'_, '_>,
+    task: &LiveTask,
+    outcome: Outcome,
+    retryable: bool,
+) -> Result<TaskState, StateError> {
+    if outcome == Outcome::Succeeded {
+        // Also when it was being cancelled: the work is done, so the result is kept.
+        return Ok(TaskState::Completed);
+    }
+    if let Some(stopping) = &task.stopping {
+        return Ok(stopping.target);
+    }
+    if let Some(job) = &task.spec.job
+        && ctx
+            .txn
+            .contains::<JobCancelTable>(&(task.spec.pool.clone(), job.clone()))?
+    {
+        return Ok(TaskState::Cancelled);
+    }
+    let Retry {
+        max_failures,
+        max_losses,
+        ..
+    } = task.spec.retry;
+    Ok(match outcome {
+        Outcome::Failed | Outcome::TimedOut if !retryable || task.failures >= max_failures => {
+            TaskState::Failed
+        }
+        Outcome::Failed | Outcome::TimedOut => TaskState::Scheduled,
+        Outcome::Lost | Outcome::Cancelled if task.losses >= max_losses => TaskState::Failed,
+        Outcome::Lost | Outcome::Cancelled | Outcome::Rejected | Outcome::Succeeded => TaskState::Queued,
+    })
+}
+
+fn stop_reason(task: &LiveTask, reason: Reason) -> Reason {
+    match (&task.stopping, task.reason) {
+        // The reason for which it was told to stop.
+        (Some(_), asked) => asked,
+        (None, _) if task.spec.job.is_some() => Reason::JobCancelled,
+        (None, _) => reason,
+    }
+}
+
+/// The task lives on: it waits for its backoff, or stands at the front of its priority again.
+fn go_on(
+    ctx: &mut Ctx<'_, '_>,
+    mut task: LiveTask,
+    next: TaskState,
+    outcome: Outcome,
+    reason: Reason,
+) -> Result<(), StateError> {
+    let mut due = None;
+    if next == TaskState::Scheduled {
+        let wait = backoff(
+            &task.spec.retry,
+            (&task.spec.pool, &task.spec.id),
+            task.attempt,
+            task.failures,
+        );
+        task.timer_at = Some(ctx.now.processor.after(wait));
+        due = Some(crate::time::WallMs(ctx.now.wall.0.saturating_add(wait.0)));
+    } else {
+        task.seq = ctx.front_seq();
+    }
+    debug_assert_ne!(outcome, Outcome::Succeeded, "a success ends its task");
+    go(ctx, &mut task, next, reason)?;
+    track::events::attempt_closed(ctx, &task, due);
+    ctx.put_task(None, task)
+}
+
+/// The wait before the next try: doubles with every failure up to the limit, then between a half and the whole of it.
+/// The jitter comes from the task's name, so that a replay waits as long.
+fn backoff(retry: &Retry, (pool, id): (&Pool, &TaskId), attempt: Attempt, failures: u32) -> Millis {
+    let doublings = failures.saturating_sub(1).min(32);
+    let whole = retry
+        .backoff
+        .0
+        .saturating_mul(1 << doublings)
+        .min(retry.backoff_max.0);
+    let half = whole / 2;
+    let jitter = xxh3_64(format!("{pool}/{id}/{attempt}").as_bytes()) % (half + 1);
+    Millis(half + jitter)
+}
+
+/// When the grace of a task that is told to stop is over at the latest.
+pub(super) fn stop_by(ctx: &Ctx<'_, '_>) -> ProcessorMs {
+    ctx.now
+        .processor
+        .after(Millis(ctx.settings.grace.0.saturating_mul(2)))
+}

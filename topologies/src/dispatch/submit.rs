@@ -1,0 +1,179 @@
+//! A task comes in: it is taken, known already, or refused.
+
+use std::sync::Arc;
+
+use yardmaster_state::StateError;
+
+use crate::ctx::Ctx;
+use crate::effect::Counted;
+use crate::id::{Attempt, Generation, RequestId};
+use crate::tables::{JobCancelTable, PayloadTable, ReplyTopicTable};
+use crate::task::{LiveTask, Reason, TaskRow, TaskSpec, TaskState};
+use crate::track;
+use crate::wire::{Refusal, RefusedReason, spec_hash};
+
+/// Payloads up to this many bytes live in the task's row.
+const PAYLOAD_IN_ROW_MAX: usize = 1_024;
+
+/// Takes a task, or says why not.
+pub(super) fn submit(
+    ctx: &mut Ctx<'_, '_>,
+    request_id: Option<&RequestId>,
+    spec: TaskSpec,
+) -> Result<(), StateError> {
+    let hash = spec_hash(&spec);
+    if let Some(row) = ctx.row(&spec.pool, &spec.id)? {
+        return known_already(ctx, request_id, &spec, &row, hash);
+    }
+    if let Err(refusal) = acceptable(ctx, &spec)? {
+        ctx.publish(refusal.into_event(spec.pool, request_id.cloned(), ctx.now.wall));
+        return Ok(());
+    }
+    let beginning = Beginning {
+        hash,
+        generation: Generation(0),
+        attempt: Attempt(0),
+        from: None,
+    };
+    begin(ctx, request_id, spec, beginning, Reason::Submitted)
+}
+
+/// What is known of the id from before.
+pub(super) struct Beginning {
+    pub(super) hash: u64,
+    pub(super) generation: Generation,
+    /// The last attempt of earlier generations: numbers never start again.
+    pub(super) attempt: Attempt,
+    /// The terminal state that it comes from.
+    pub(super) from: Option<TaskState>,
+}
+
+/// Puts a task into its line.
+pub(super) fn begin(
+    ctx: &mut Ctx<'_, '_>,
+    request_id: Option<&RequestId>,
+    mut spec: TaskSpec,
+    beginning: Beginning,
+    reason: Reason,
+) -> Result<(), StateError> {
+    let payload_apart = spec
+        .payload
+        .as_ref()
+        .is_some_and(|payload| payload.0.len() > PAYLOAD_IN_ROW_MAX);
+    if payload_apart && let Some(payload) = spec.payload.take() {
+        ctx.txn
+            .put_owned::<PayloadTable>(&(spec.pool.clone(), spec.id.clone()), payload)?;
+    }
+    let seq = ctx.back_seq();
+    let ttl_at = spec.queue_ttl.map(|ttl| ctx.now.processor.after(ttl));
+    let task = LiveTask {
+        spec: Arc::new(spec),
+        payload_apart,
+        spec_hash: beginning.hash,
+        generation: beginning.generation,
+        state: TaskState::Queued,
+        seq,
+        attempt: beginning.attempt,
+        failures: 0,
+        losses: 0,
+        submitted_at: ctx.now.wall,
+        since: ctx.now.wall,
+        reason,
+        open: None,
+        timer_at: None,
+        ttl_at,
+        stopping: None,
+        closed: Vec::new(),
+    };
+    track::counts::shift(ctx, &task.spec, beginning.from, Some(TaskState::Queued))?;
+    track::events::accepted(ctx, &task, request_id, false);
+    ctx.put_task(None, task)
+}
+
+/// The same spec once more changes nothing; another one is refused.
+fn known_already(
+    ctx: &mut Ctx<'_, '_>,
+    request_id: Option<&RequestId>,
+    spec: &TaskSpec,
+    row: &TaskRow,
+    hash: u64,
+) -> Result<(), StateError> {
+    let (known, generation, state) = match row {
+        TaskRow::Live(task) => (task.spec_hash, task.generation, task.state),
+        TaskRow::Done(marker) => (marker.spec_hash, marker.generation, marker.state),
+    };
+    if known == hash {
+        ctx.count(Counted::Repeated, "submit");
+        track::events::repeated(ctx, spec, generation, state, request_id);
+        return Ok(());
+    }
+    let detail = format!(
+        "task {}/{} is {} and was submitted with other fields: choose another id, or submit exactly the same again",
+        spec.pool,
+        spec.id,
+        state.name()
+    );
+    let refusal = refuse(spec, RefusedReason::Conflict, Some("id"), detail);
+    ctx.publish(refusal.into_event(spec.pool.clone(), request_id.cloned(), ctx.now.wall));
+    Ok(())
+}
+
+fn acceptable(ctx: &mut Ctx<'_, '_>, spec: &TaskSpec) -> Result<Result<(), Refusal>, StateError> {
+    if let Some(job) = &spec.job
+        && ctx
+            .txn
+            .contains::<JobCancelTable>(&(spec.pool.clone(), job.clone()))?
+    {
+        let detail = format!("job {job} was cancelled, it takes no more tasks: choose another job");
+        return Ok(Err(refuse(
+            spec,
+            RefusedReason::JobCancelled,
+            Some("job"),
+            detail,
+        )));
+    }
+    if let Some(topic) = &spec.reply_to {
+        let is_allowed = ctx
+            .settings
+            .reply_prefixes
+            .iter()
+            .any(|prefix| topic.starts_with(prefix.as_str()));
+        if !is_allowed || !ctx.txn.contains::<ReplyTopicTable>(topic)? {
+            let detail = format!(
+                "topic {topic} is not known for replies: it must exist and start with one of the configured \
+                 reply_prefixes [{}]; a topic that was just made is known a moment after it was first asked for",
+                ctx.settings.reply_prefixes.join(", ")
+            );
+            if is_allowed {
+                ctx.effects
+                    .push(crate::effect::Effect::EnsureReply { topic: topic.clone() });
+            }
+            return Ok(Err(refuse(
+                spec,
+                RefusedReason::ReplyTopicUnknown,
+                Some("reply_to"),
+                detail,
+            )));
+        }
+    }
+    if let Some(limit) = track::counts::too_many_queues(ctx, spec)? {
+        let detail = format!(
+            "pool {} has {limit} queues (limits.queues_max): use one of them",
+            spec.pool
+        );
+        return Ok(Err(refuse(spec, RefusedReason::Limit, Some("queue"), detail)));
+    }
+    Ok(Ok(()))
+}
+
+fn refuse(spec: &TaskSpec, reason: RefusedReason, field: Option<&str>, detail: String) -> Refusal {
+    Refusal {
+        action: "submit".to_owned(),
+        id: Some(spec.id.clone()),
+        job: spec.job.clone(),
+        worker: None,
+        reason,
+        field: field.map(str::to_owned),
+        detail,
+    }
+}

@@ -1,0 +1,154 @@
+//! History: whole records of ended tasks, by class and hour, so that retention drops whole hours at next to no cost.
+
+use yardmaster_state::{KeyWriter, StateError, Table, TableClass};
+
+use super::{byte, open};
+use crate::id::{JobId, Pool, TaskId};
+use crate::task::{EndedTask, TaskState};
+use crate::time::WallMs;
+
+/// Milliseconds of one bucket.
+const HOUR_MS: u64 = 3_600_000;
+
+/// Records with the same retention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HistoryClass {
+    /// COMPLETED tasks.
+    Completed = 0,
+    /// All others.
+    Other = 1,
+}
+
+impl HistoryClass {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Completed, Self::Other];
+
+    /// The class of a terminal state.
+    #[must_use]
+    pub fn of(state: TaskState) -> Self {
+        if state == TaskState::Completed {
+            Self::Completed
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// Where a record lies.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HistoryKey {
+    /// Its retention.
+    pub class: HistoryClass,
+    /// Hours since 1970 at its end.
+    pub hour: u32,
+    /// Its pool.
+    pub pool: Pool,
+    /// Which.
+    pub id: TaskId,
+}
+
+impl HistoryKey {
+    /// The hour of a moment.
+    #[must_use]
+    pub fn hour_of(at: WallMs) -> u32 {
+        u32::try_from(at.0 / HOUR_MS).unwrap_or(u32::MAX)
+    }
+
+    /// Where the record of a task lies that ended so and then.
+    #[must_use]
+    pub fn of(pool: &Pool, id: &TaskId, state: TaskState, at: WallMs) -> Self {
+        Self {
+            class: HistoryClass::of(state),
+            hour: Self::hour_of(at),
+            pool: pool.clone(),
+            id: id.clone(),
+        }
+    }
+
+    /// The keys of one table and class before an hour: from, and to (exclusive).
+    #[must_use]
+    pub fn range_before(table: u8, class: HistoryClass, hour: u32) -> (Vec<u8>, Vec<u8>) {
+        let from = KeyWriter::new(table).u8(class as u8);
+        (
+            from.finish(),
+            KeyWriter::new(table).u8(class as u8).u32(hour).finish(),
+        )
+    }
+}
+
+fn class_of(byte: u8) -> HistoryClass {
+    if byte == HistoryClass::Completed as u8 {
+        HistoryClass::Completed
+    } else {
+        HistoryClass::Other
+    }
+}
+
+/// Ended tasks by class, hour, pool and id.
+#[derive(Debug)]
+pub enum HistoryTable {}
+
+impl Table for HistoryTable {
+    const ID: u8 = byte::HISTORY;
+    const NAME: &'static str = "history";
+    const CLASS: TableClass = TableClass::History;
+    const VERSION: u8 = 1;
+    const INDEXED: bool = false;
+    type Key = HistoryKey;
+    type Row = EndedTask;
+
+    fn key(key: &Self::Key) -> Vec<u8> {
+        let writer = KeyWriter::new(Self::ID).u8(key.class as u8).u32(key.hour);
+        writer.str(key.pool.as_str()).tail(key.id.as_str()).finish()
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self::Key, StateError> {
+        let mut key = open::<Self>(bytes)?;
+        let (class, hour) = (class_of(key.u8()?), key.u32()?);
+        Ok(HistoryKey {
+            class,
+            hour,
+            pool: Pool::trusted(key.str()?),
+            id: TaskId::trusted(key.tail()?),
+        })
+    }
+}
+
+/// Ended tasks by class, hour, pool, job and id.
+#[derive(Debug)]
+pub enum HistoryByJobTable {}
+
+impl Table for HistoryByJobTable {
+    const ID: u8 = byte::HISTORY_BY_JOB;
+    const NAME: &'static str = "history_by_job";
+    const CLASS: TableClass = TableClass::History;
+    const VERSION: u8 = 1;
+    const INDEXED: bool = false;
+    type Key = (HistoryKey, JobId);
+    type Row = ();
+
+    fn key((key, job): &Self::Key) -> Vec<u8> {
+        let writer = KeyWriter::new(Self::ID).u8(key.class as u8).u32(key.hour);
+        writer
+            .str(key.pool.as_str())
+            .str(job.as_str())
+            .tail(key.id.as_str())
+            .finish()
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self::Key, StateError> {
+        let mut key = open::<Self>(bytes)?;
+        let (class, hour) = (class_of(key.u8()?), key.u32()?);
+        let pool = Pool::trusted(key.str()?);
+        let job = JobId::trusted(key.str()?);
+        Ok((
+            HistoryKey {
+                class,
+                hour,
+                pool,
+                id: TaskId::trusted(key.tail()?),
+            },
+            job,
+        ))
+    }
+}

@@ -1,0 +1,54 @@
+//! The project's own chores, called as `cargo xtask CHORE` or through `./yard`: one file per kind of chore.
+//!
+//! **Invariant:** nothing here is needed at run time; what a user runs lies in the program's own commands.
+
+#![expect(
+    clippy::print_stderr,
+    reason = "chores tell a person what they do; stdout belongs to what they run"
+)]
+
+mod cargo;
+mod lint;
+mod program;
+mod python;
+mod steps;
+mod test;
+
+use std::env;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask CHORE [ARGUMENTS]
+
+  demo [...]   build the program and run `yardmaster demo`
+  dev [...]    build the program and run `yardmaster dev`
+  kafka [...]  build the program and run `yardmaster kafka`
+  bench [...]  build the program and run `yardmaster bench`
+  lint         format, clippy, tidy
+  test         everything that CI runs";
+
+fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    let chore = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    let outcome = match chore.as_str() {
+        "demo" | "dev" | "kafka" | "bench" => program::run_program(&chore, &rest),
+        "lint" => lint::run_lint(),
+        "test" => test::run_test(),
+        "" | "help" | "-h" | "--help" => {
+            eprintln!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        unknown => {
+            eprintln!("xtask: unknown chore {unknown}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

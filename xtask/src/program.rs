@@ -1,0 +1,18 @@
+//! `demo`, `dev`, `kafka` and `bench`: builds the program, then becomes it, with the arguments passed through.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::cargo::{announce_cold_build, cargo, run, target_dir};
+
+/// Builds `yardmaster` and replaces this process with `yardmaster CHORE ARGUMENTS`.
+pub(crate) fn run_program(chore: &str, arguments: &[String]) -> Result<()> {
+    announce_cold_build();
+    run(&mut cargo("build --release -p yardmaster --bin yardmaster"))?;
+    let binary = target_dir().join("release").join("yardmaster");
+    // Becoming the program, and not waiting for it, gives it the terminal's signals and its own exit code.
+    let error = Command::new(&binary).arg(chore).args(arguments).exec();
+    Err(error).with_context(|| format!("could not run {}", binary.display()))
+}

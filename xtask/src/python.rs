@@ -1,0 +1,39 @@
+//! The Python that the tests run the examples with: a virtual environment in the cache, made once per requirements file.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::cargo::{root, run, target_dir};
+
+/// The environment's `python`, made if need be. `YARDMASTER_TEST_PYTHON` names another one to use as it is.
+pub(crate) fn test_python() -> Result<PathBuf> {
+    if let Some(python) = env::var_os("YARDMASTER_TEST_PYTHON") {
+        return Ok(PathBuf::from(python));
+    }
+    let requirements = root().join("examples/python/requirements.txt");
+    let wanted = fs::read_to_string(&requirements)
+        .with_context(|| format!("could not read {}", requirements.display()))?;
+    // Beside the target directory: in the user's cache, and thrown away with it.
+    let venv = target_dir().join("python");
+    let stamp = venv.join("requirements.txt");
+    let python = venv.join("bin").join("python");
+    if fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) && python.exists() {
+        return Ok(python);
+    }
+    make(&venv, &python, &requirements)?;
+    // Written last: an environment that was cut short is made again.
+    fs::write(&stamp, wanted).with_context(|| format!("could not write {}", stamp.display()))?;
+    Ok(python)
+}
+
+fn make(venv: &Path, python: &Path, requirements: &Path) -> Result<()> {
+    eprintln!("making a Python environment in {}", venv.display());
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv))?;
+    run(Command::new(python)
+        .args(["-m", "pip", "install", "-q", "-r"])
+        .arg(requirements))
+}
