@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The program `yardmaster`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    yardmaster::cli::main()
+}

@@ -48,7 +48,7 @@ impl ProcessGroup {
         let shared = lock(&self.shared);
         if !shared.is_over {
             // ESRCH: it ended this moment.
-            drop(killpg(self.group, signal));
+            killpg(self.group, signal).ok();
         }
     }
 
@@ -76,7 +76,7 @@ fn wait(child: Child, group: Pid, shared: &Mutex<Shared>) -> io::Result<ResUse> 
     }
     let mut shared = lock(shared);
     // What it left behind must not outlive the attempt: the slot is free from now on.
-    drop(killpg(group, Signal::SIGKILL));
+    killpg(group, Signal::SIGKILL).ok();
     shared.is_over = true;
     child.wait4()
 }

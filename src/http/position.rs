@@ -1,0 +1,104 @@
+//! The opaque position of a command, and waiting until it is applied: a submitter reads its own writes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::parts::{OwnedPartition, Position};
+use super::problem::{Answer, Problem};
+
+/// How long a read waits for its position.
+const APPLIED_WAIT: Duration = Duration::from_secs(5);
+/// The most partitions that one token names.
+const PARTITIONS_MAX: usize = 1_000;
+
+/// Where the commands of a request landed: the last offset by partition. Opaque to clients.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Token(BTreeMap<i32, i64>);
+
+impl Token {
+    /// Adds the place of one more record.
+    pub(crate) fn add(&mut self, position: Position) {
+        let last = self.0.entry(position.partition).or_insert(position.offset);
+        *last = (*last).max(position.offset);
+    }
+
+    /// Reads a token that a client got before.
+    pub(crate) fn parse(text: &str) -> Answer<Self> {
+        let bad = || Problem::bad_field("min_position", "is not a position that this server gave out");
+        let mut token = Self::default();
+        for part in text.strip_prefix("p1.").ok_or_else(bad)?.split('_') {
+            let (partition, offset) = part.split_once('-').ok_or_else(bad)?;
+            let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+            if !digits(partition) || !digits(offset) || token.0.len() >= PARTITIONS_MAX {
+                return Err(bad());
+            }
+            token.add(Position {
+                partition: partition.parse().map_err(|_| bad())?,
+                offset: offset.parse().map_err(|_| bad())?,
+            });
+        }
+        Ok(token)
+    }
+
+    /// Waits, bounded, until `owned` has applied what this names of its partition.
+    pub(crate) async fn wait(&self, owned: &OwnedPartition) -> Answer<()> {
+        let Some(offset) = self.0.get(&owned.partition).copied() else {
+            return Ok(());
+        };
+        if applied(owned, offset, APPLIED_WAIT).await {
+            return Ok(());
+        }
+        let reached = owned.committed.borrow().tasks;
+        Err(Problem::later(
+            "not_applied",
+            format!(
+                "partition {} has applied up to offset {reached}, asked for is {offset}, and {} s of waiting were not \
+                 enough",
+                owned.partition,
+                APPLIED_WAIT.as_secs()
+            ),
+        )
+        .field("min_position"))
+    }
+}
+
+/// Whether a partition has applied an offset within a time.
+pub(crate) async fn applied(owned: &OwnedPartition, offset: i64, wait: Duration) -> bool {
+    let mut committed = owned.committed.clone();
+    let reached = committed.wait_for(|at| at.tasks.0 > offset);
+    // An error of the channel: the partition has left.
+    matches!(tokio::time::timeout(wait, reached).await, Ok(Ok(_)))
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (partition, offset)) in self.0.iter().enumerate() {
+            let lead = if index == 0 { "p1." } else { "_" };
+            write!(f, "{lead}{partition}-{offset}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_back_what_it_wrote() {
+        let mut token = Token::default();
+        token.add(Position { partition: 3, offset: 17 });
+        token.add(Position { partition: 3, offset: 12 });
+        token.add(Position { partition: 0, offset: 5 });
+        assert_eq!(token.to_string(), "p1.0-5_3-17");
+        assert_eq!(Token::parse("p1.0-5_3-17").unwrap(), token);
+    }
+
+    #[test]
+    fn refuses_what_is_not_one() {
+        for text in ["", "3", "p1.", "p1.3", "p1.3-", "p1.-3", "p1.3--1", "p1.3-99999999999999999999", "p2.1-1"] {
+            assert!(Token::parse(text).is_err(), "{text}");
+        }
+    }
+}
