@@ -3,8 +3,10 @@
 //! **Invariant:** nothing outside `kafka/` names rdkafka.
 //! **Invariant:** nothing here decides about a task; it feeds `topologies` and carries out what comes back.
 
+pub mod cli;
 pub mod config;
 pub mod embedded;
+pub mod http;
 pub mod kafka;
 pub mod metrics;
 pub mod runtime;

@@ -1,92 +1,155 @@
-//! `yardmaster server`: one instance.
+//! `yardmaster server`: the processors of a namespace and their HTTP endpoint.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::Args;
+use tokio::sync::watch;
 
+use super::failure::{Failure, Outcome};
+use super::signals::EndOrders;
 use crate::config::Config;
+use crate::http;
 use crate::runtime::Server;
 
-/// How long a stop may take.
+/// A graceful stop commits and hands over; it must not hang its user.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Flags of `server`; each stands over the environment and the file.
-#[derive(Debug, Args)]
-pub(super) struct ServerArgs {
-    /// Configuration file (TOML); `yardmaster config show` lists the keys
+const EXAMPLES: &str = "\
+Examples:
+  yardmaster server --kafka broker-1:9092 --state-dir /var/lib/yardmaster
+  YARDMASTER_HTTP_LISTEN=127.0.0.1:9744 yardmaster server --config yardmaster.toml
+`yardmaster config show` lists every key; each can be set in the file, as YARDMASTER_<KEY>, or with --set.";
+
+/// Flags that stand over the environment and the file.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ConfigArgs {
+    /// A TOML file.
     #[arg(long, value_name = "FILE", env = "YARDMASTER_CONFIG")]
-    config: Option<PathBuf>,
-    /// Brokers, HOST:PORT[,HOST:PORT]
+    pub(crate) config: Option<PathBuf>,
+    /// Brokers to begin with, HOST:PORT[,HOST:PORT].
     #[arg(long, value_name = "HOST:PORT")]
-    kafka: Option<String>,
-    /// Directory of the stores
+    pub(crate) kafka: Option<String>,
+    /// Where the stores lie.
     #[arg(long, value_name = "DIR")]
-    state_dir: Option<PathBuf>,
-    /// Prefix of all topics
-    #[arg(long)]
-    namespace: Option<String>,
-    /// Address of the HTTP endpoint
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Prefix of all topics.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// Where to serve HTTP, IP:PORT.
     #[arg(long, value_name = "IP:PORT")]
-    http: Option<String>,
-    /// Any other key, for instance --set worker.lease=30s
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    pub(crate) http: Option<String>,
+    /// Any key of the configuration: KEY=VALUE.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
 }
 
-impl ServerArgs {
-    /// The configuration that file, environment and flags make.
-    pub(super) fn load(&self) -> anyhow::Result<Config> {
+/// `yardmaster server`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// End when stdin ends.
+    #[arg(long, hide = true)]
+    follow_stdin: bool,
+}
+
+impl ConfigArgs {
+    /// The effective configuration.
+    pub(crate) fn load(&self) -> Result<Config, Failure> {
         let mut overrides = Vec::new();
-        let mut over = |key: &str, value: Option<String>| {
-            if let Some(value) = value {
-                overrides.push((key.to_owned(), value));
-            }
-        };
-        over("kafka.bootstrap", self.kafka.clone());
-        over("state_dir", self.state_dir.as_ref().map(|dir| dir.display().to_string()));
-        over("namespace", self.namespace.clone());
-        over("http.listen", self.http.clone());
         for pair in &self.set {
-            let (key, value) = pair.split_once('=').with_context(|| format!("--set {pair}: must be KEY=VALUE"))?;
-            over(key, Some(value.to_owned()));
+            let Some((key, value)) = pair.split_once('=') else {
+                return Err(Failure::Usage(format!("--set {pair}: must be KEY=VALUE")));
+            };
+            overrides.push((key.trim().to_owned(), value.trim().to_owned()));
         }
+        let state_dir = self.state_dir.as_ref().map(|path| path.display().to_string());
+        let flags = [
+            ("kafka.bootstrap", self.kafka.clone()),
+            ("state_dir", state_dir),
+            ("namespace", self.namespace.clone()),
+            ("http.listen", self.http.clone()),
+        ];
+        overrides.extend(flags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
         Ok(Config::load(self.config.as_deref(), &overrides)?)
     }
 }
 
-/// Runs until SIGTERM or SIGINT.
-pub(super) fn run(args: &ServerArgs) -> anyhow::Result<()> {
-    let config = args.load()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let server = Server::start(config).context("the server can't start")?;
-    let outcome = runtime.block_on(crate::http::serve(Arc::clone(&server), stop_signal()));
-    tracing::info!("stopping");
-    let has_stopped = server.stop(STOP_PATIENCE);
-    outcome?;
-    if !has_stopped {
-        // Everything that counts is in Kafka: leaving now loses nothing.
-        tracing::warn!("not everything stopped in {} s, leaving anyway", STOP_PATIENCE.as_secs());
-        std::process::exit(0);
+/// Until SIGTERM or Ctrl-C.
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let config = arguments.config.load()?;
+    let orders = EndOrders::listen()?;
+    if arguments.follow_stdin {
+        orders.follow_stdin()?;
     }
-    Ok(())
+    let running = start(config)?;
+    while !orders.came_within(Duration::from_millis(200)) && !running.has_ended() {}
+    running.stop()
 }
 
-/// Ends at the first SIGTERM or SIGINT.
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
+/// A server in this process.
+pub(crate) struct Running {
+    server: Arc<Server>,
+    shutdown: watch::Sender<bool>,
+    serving: std::thread::JoinHandle<Result<(), http::HttpError>>,
+}
+
+/// Starts the processors and HTTP; returns when the address is bound.
+pub(crate) fn start(config: Config) -> Result<Running, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let listen = config.http_listen;
+    let listener = runtime
+        .block_on(http::bind(listen))
+        .map_err(|error| Failure::Incomplete(format!("http.listen = {listen}: {error}")))?;
+    let access = http::Access {
+        token_file: config.http_token_file.clone(),
+        insecure: config.http_insecure,
+        advertise: config.http_advertise.clone(),
+    };
+    let server = Server::start(config)?;
+    let metrics = Arc::clone(&server.metrics);
+    let sink: Arc<dyn http::CommandSink> = Arc::clone(&server.submitter) as Arc<dyn http::CommandSink>;
+    let feed = http::KafkaFeed {
+        connection: server.connection.clone(),
+        topic: server.names.events(),
+        partitions: server.config.partitions,
+    };
+    let parts = http::Parts {
+        registry: Arc::clone(&server.registry),
+        sink,
+        feed: Arc::new(feed),
+        metrics: Arc::new(move || metrics.render()),
+        settings: server.config.settings.clone(),
+        access,
+    };
+    let (shutdown, told) = watch::channel(false);
+    let serving = std::thread::Builder::new()
+        .name("http".to_owned())
+        .spawn(move || runtime.block_on(http::serve(parts, listener, told)))?;
+    tracing::info!(url = %server.config.http_advertise, namespace = server.config.namespace, "serving");
+    Ok(Running { server, shutdown, serving })
+}
+
+impl Running {
+    /// Whether HTTP gave up, which it does only at its start.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.serving.is_finished()
+    }
+
+    /// Stops HTTP, commits, releases the partitions.
+    pub(crate) fn stop(self) -> Outcome {
+        self.shutdown.send_replace(true);
+        let served = self.serving.join();
+        let is_clean = self.server.stop(STOP_PATIENCE);
+        if let Ok(Err(error)) = served {
+            return Err(Failure::Incomplete(error.to_string()));
         }
-        Err(error) => {
-            tracing::warn!(%error, "SIGTERM can't be watched, SIGINT can");
-            drop(tokio::signal::ctrl_c().await);
+        if !is_clean {
+            tracing::warn!("not everything stopped in time: the next start recovers it");
         }
+        Ok(())
     }
 }

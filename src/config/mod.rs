@@ -151,7 +151,8 @@ impl Config {
             return Err(ConfigError::Relation {
                 first: "worker.lease",
                 second: "worker.heartbeat",
-                cause: "the lease must be longer than two heartbeats, or one late heartbeat loses a worker".into(),
+                cause: "the lease must be longer than two heartbeats, or one late heartbeat loses a worker"
+                    .into(),
             });
         }
         if settings.backoff > settings.backoff_max {
@@ -241,7 +242,9 @@ mod tests {
     #[test]
     fn a_bad_value_names_its_key() {
         assert!(with(&[("partitions", "0")]).unwrap_err().to_string().starts_with("partitions = 0:"));
-        assert!(with(&[("worker.lease", "soon")]).unwrap_err().to_string().starts_with("worker.lease = soon:"));
+        assert!(
+            with(&[("worker.lease", "soon")]).unwrap_err().to_string().starts_with("worker.lease = soon:")
+        );
         assert!(with(&[("partition", "1")]).unwrap_err().to_string().contains("config show"));
     }
 

@@ -39,8 +39,10 @@ fn plain(value: &toml::Value) -> String {
 /// The environment's values: `YARDMASTER_WORKER_LEASE` is `worker.lease`. Other variables that begin so (of the CLI)
 /// are left alone.
 pub(super) fn environment(variables: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
-    let known: BTreeMap<String, &str> =
-        KEYS.iter().map(|key| (format!("YARDMASTER_{}", key.name.to_uppercase().replace('.', "_")), key.name)).collect();
+    let known: BTreeMap<String, &str> = KEYS
+        .iter()
+        .map(|key| (format!("YARDMASTER_{}", key.name.to_uppercase().replace('.', "_")), key.name))
+        .collect();
     variables.filter_map(|(name, value)| known.get(&name).map(|key| ((*key).to_owned(), value))).collect()
 }
 
@@ -56,13 +58,19 @@ pub(super) fn millis(text: &str) -> Result<Millis, String> {
         "d" => 86_400_000,
         _ => return Err("a length of time is a whole number and one of ms, s, m, h, d: `15s`".into()),
     };
-    let number: u64 = number.parse().map_err(|_| "a length of time starts with a whole number: `15s`".to_owned())?;
+    let number: u64 =
+        number.parse().map_err(|_| "a length of time starts with a whole number: `15s`".to_owned())?;
     let millis = number.checked_mul(factor).ok_or("that is longer than can be counted")?;
     if millis == 0 { Err("must be longer than nothing".into()) } else { Ok(Millis(millis)) }
 }
 
 /// A number in a range.
-pub(super) fn number<N: FromStr + PartialOrd + std::fmt::Display>(text: &str, min: N, max: N) -> Result<N, String> {
-    let number: N = text.replace('_', "").parse().map_err(|_| format!("must be a whole number from {min} to {max}"))?;
+pub(super) fn number<N: FromStr + PartialOrd + std::fmt::Display>(
+    text: &str,
+    min: N,
+    max: N,
+) -> Result<N, String> {
+    let number: N =
+        text.replace('_', "").parse().map_err(|_| format!("must be a whole number from {min} to {max}"))?;
     if number < min || number > max { Err(format!("must be from {min} to {max}")) } else { Ok(number) }
 }

@@ -56,9 +56,7 @@ impl BrokerOptions {
 impl fmt::Debug for BrokerOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = formatter.debug_struct("BrokerOptions");
-        text.field("data_dir", &self.data_dir)
-            .field("port", &self.port)
-            .field("heap_mb", &self.heap_mb);
+        text.field("data_dir", &self.data_dir).field("port", &self.port).field("heap_mb", &self.heap_mb);
         text.field("log_level", &self.log_level)
             .field("start_timeout", &self.start_timeout)
             .finish_non_exhaustive()
@@ -83,22 +81,14 @@ impl Broker {
         let java = find_java()?;
         let jars = resolve_jars(&mut *options.on_progress)?;
         let storage = Storage::open(&options.data_dir)?;
-        let jvm = Jvm {
-            java,
-            jars,
-            heap_mb: options.heap_mb,
-            options: jvm_options(&storage, options.log_level),
-        };
+        let jvm =
+            Jvm { java, jars, heap_mb: options.heap_mb, options: jvm_options(&storage, options.log_level) };
         let mut attempt = 1;
         loop {
             let ports = storage.choose_ports(options.port)?;
             match launch(&storage, ports, &jvm, &mut options) {
                 Ok(process) => {
-                    return Ok(Self {
-                        process,
-                        ports,
-                        storage,
-                    });
+                    return Ok(Self { process, ports, storage });
                 }
                 Err(EmbeddedError::Died { lines, .. }) if lost_port(&lines) && attempt < ATTEMPTS_MAX => {
                     attempt += 1;
@@ -180,18 +170,10 @@ fn wait_ready(
     while !is_ready(ports.client, cluster_id) {
         let log = storage.log_path();
         if let Some(status) = process.try_wait() {
-            return Err(EmbeddedError::Died {
-                status: status.to_string(),
-                log,
-                lines: storage.log_end(),
-            });
+            return Err(EmbeddedError::Died { status: status.to_string(), log, lines: storage.log_end() });
         }
         if Instant::now() >= deadline {
-            return Err(EmbeddedError::NotReady {
-                waited: patience,
-                log,
-                lines: storage.log_end(),
-            });
+            return Err(EmbeddedError::NotReady { waited: patience, log, lines: storage.log_end() });
         }
         thread::sleep(READY_INTERVAL);
     }
@@ -234,10 +216,7 @@ mod tests {
 
     #[test]
     fn a_file_url_escapes_what_a_url_cannot_hold() {
-        assert_eq!(
-            file_url(Path::new("/tmp/a b/log4j2.properties")),
-            "file:///tmp/a%20b/log4j2.properties"
-        );
+        assert_eq!(file_url(Path::new("/tmp/a b/log4j2.properties")), "file:///tmp/a%20b/log4j2.properties");
     }
 
     #[test]

@@ -90,11 +90,7 @@ pub enum EmbeddedError {
 impl EmbeddedError {
     /// For `map_err`: names the action and the path of a failed system call.
     pub(super) fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + use<'a> {
-        move |source| Self::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::Io { action, path: path.to_owned(), source }
     }
 }
 

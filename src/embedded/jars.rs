@@ -34,9 +34,7 @@ pub(super) fn resolve_jars(on_progress: &mut dyn FnMut(&str)) -> Result<PathBuf,
     lock.lock().map_err(EmbeddedError::io("lock", &lock_path))?;
     // Somebody else may have resolved them while this process waited for the lock.
     if !is_current(&jars) {
-        on_progress(&format!(
-            "resolving the jars of Apache Kafka {KAFKA_VERSION} (once, about 45 MB)"
-        ));
+        on_progress(&format!("resolving the jars of Apache Kafka {KAFKA_VERSION} (once, about 45 MB)"));
         fill(&jars, &cache)?;
     }
     Ok(jars)
@@ -44,9 +42,7 @@ pub(super) fn resolve_jars(on_progress: &mut dyn FnMut(&str)) -> Result<PathBuf,
 
 /// `$XDG_CACHE_HOME/yardmaster`, else `~/.cache/yardmaster`.
 fn cache_dir() -> PathBuf {
-    let xdg = env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
+    let xdg = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || env::home_dir().unwrap_or_else(env::temp_dir).join(".cache");
     xdg.unwrap_or_else(home).join("yardmaster")
 }
@@ -79,23 +75,16 @@ fn run_maven(pom: &Path, into: &Path, cache: &Path) -> Result<(), EmbeddedError>
     let output = match output {
         Ok(output) => output,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(EmbeddedError::MavenMissing {
-                cache: cache.to_owned(),
-            });
+            return Err(EmbeddedError::MavenMissing { cache: cache.to_owned() });
         }
         Err(error) => return Err(EmbeddedError::io("run", Path::new("mvn"))(error)),
     };
     if output.status.success() {
         return Ok(());
     }
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Err(EmbeddedError::Jars {
-        lines: last_lines(&text, 15),
-    })
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    Err(EmbeddedError::Jars { lines: last_lines(&text, 15) })
 }
 
 /// Removes a folder that may not be there.

@@ -25,12 +25,10 @@ pub(super) fn find_java() -> Result<PathBuf, EmbeddedError> {
     let text = String::from_utf8_lossy(&output.stderr);
     match major_version(&text) {
         Some(version) if version >= JAVA_VERSION_MIN => Ok(java),
-        Some(version) => Err(EmbeddedError::Java {
-            found: format!("`{}` is Java {version}", java.display()),
-        }),
-        None => Err(EmbeddedError::Java {
-            found: format!("`{} -version` names no version", java.display()),
-        }),
+        Some(version) => {
+            Err(EmbeddedError::Java { found: format!("`{}` is Java {version}", java.display()) })
+        }
+        None => Err(EmbeddedError::Java { found: format!("`{} -version` names no version", java.display()) }),
     }
 }
 

@@ -50,11 +50,7 @@ impl Jvm {
     /// Runs a class to its end and returns what it printed.
     pub(super) fn run(&self, class: &str, arguments: &[&str]) -> Result<(bool, String), EmbeddedError> {
         let mut command = Command::new(&self.java);
-        command
-            .args(self.arguments())
-            .arg(class)
-            .args(arguments)
-            .stdin(Stdio::null());
+        command.args(self.arguments()).arg(class).args(arguments).stdin(Stdio::null());
         let output = command.output().map_err(EmbeddedError::io("run", &self.java))?;
         let stdout = String::from_utf8_lossy(&output.stdout);
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -70,34 +66,17 @@ impl Jvm {
     ) -> Result<Process, EmbeddedError> {
         let duplicate = || log.try_clone().map_err(EmbeddedError::io("start", &self.java));
         let mut command = Command::new("/bin/sh");
-        command
-            .arg("-c")
-            .arg(WRAPPER)
-            .arg(&self.java)
-            .args(self.arguments())
-            .arg(class)
-            .args(arguments);
+        command.arg("-c").arg(WRAPPER).arg(&self.java).args(self.arguments()).arg(class).args(arguments);
         // A group of its own: Ctrl-C on the terminal is for this process, which stops the broker in its turn.
-        command
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(duplicate()?)
-            .stderr(duplicate()?);
-        let child = command
-            .spawn()
-            .map_err(EmbeddedError::io("start", Path::new("/bin/sh")))?;
+        command.process_group(0).stdin(Stdio::piped()).stdout(duplicate()?).stderr(duplicate()?);
+        let child = command.spawn().map_err(EmbeddedError::io("start", Path::new("/bin/sh")))?;
         Ok(Process { child, ended: None })
     }
 
     fn arguments(&self) -> Vec<String> {
         let class_path = format!("{}/*", self.jars.display());
         let heap = format!("-Xmx{}m", self.heap_mb);
-        let mut arguments = vec![
-            heap,
-            "-Djava.awt.headless=true".to_owned(),
-            "-cp".to_owned(),
-            class_path,
-        ];
+        let mut arguments = vec![heap, "-Djava.awt.headless=true".to_owned(), "-cp".to_owned(), class_path];
         arguments.extend(self.options.iter().cloned());
         arguments
     }

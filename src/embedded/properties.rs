@@ -34,43 +34,19 @@ pub(super) struct Ports {
 
 /// Each setting that is not Kafka's default, with the reason.
 const SETTINGS: &[(&str, &str, &str)] = &[
-    (
-        "one JVM is the whole cluster",
-        "process.roles",
-        "broker,controller",
-    ),
+    ("one JVM is the whole cluster", "process.roles", "broker,controller"),
     ("the only node", "node.id", "1"),
-    (
-        "the listener that is not for clients",
-        "controller.listener.names",
-        "CONTROLLER",
-    ),
+    ("the listener that is not for clients", "controller.listener.names", "CONTROLLER"),
     (
         "no encryption: nothing leaves loopback",
         "listener.security.protocol.map",
         "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     ),
-    (
-        "with one broker nothing can be replicated (default 3)",
-        "offsets.topic.replication.factor",
-        "1",
-    ),
-    (
-        "likewise (default 3)",
-        "transaction.state.log.replication.factor",
-        "1",
-    ),
+    ("with one broker nothing can be replicated (default 3)", "offsets.topic.replication.factor", "1"),
+    ("likewise (default 3)", "transaction.state.log.replication.factor", "1"),
     ("likewise (default 2)", "transaction.state.log.min.isr", "1"),
-    (
-        "likewise (default 3)",
-        "share.coordinator.state.topic.replication.factor",
-        "1",
-    ),
-    (
-        "likewise (default 2)",
-        "share.coordinator.state.topic.min.isr",
-        "1",
-    ),
+    ("likewise (default 3)", "share.coordinator.state.topic.replication.factor", "1"),
+    ("likewise (default 2)", "share.coordinator.state.topic.min.isr", "1"),
     (
         "50 partitions would only slow the first start and the recovery after a kill",
         "offsets.topic.num.partitions",
@@ -87,26 +63,14 @@ const SETTINGS: &[(&str, &str, &str)] = &[
         "auto.create.topics.enable",
         "false",
     ),
-    (
-        "a single consumer has nobody to wait for (default 3 s)",
-        "group.initial.rebalance.delay.ms",
-        "0",
-    ),
+    ("a single consumer has nobody to wait for (default 3 s)", "group.initial.rebalance.delay.ms", "0"),
     (
         "a broker that was killed can only register again when its old session has ended (default 9000)",
         "broker.session.timeout.ms",
         "4000",
     ),
-    (
-        "eight beats in a session (default 2000)",
-        "broker.heartbeat.interval.ms",
-        "500",
-    ),
-    (
-        "a killed broker must be back quickly on two cores",
-        "num.recovery.threads.per.data.dir",
-        "2",
-    ),
+    ("eight beats in a session (default 2000)", "broker.heartbeat.interval.ms", "500"),
+    ("a killed broker must be back quickly on two cores", "num.recovery.threads.per.data.dir", "2"),
 ];
 
 /// The whole file. `log_dir` is where the broker keeps its data.
@@ -117,18 +81,8 @@ pub(super) fn server_properties(ports: Ports, log_dir: &Path) -> String {
     let advertised = format!("PLAINTEXT://127.0.0.1:{client}");
     let voters = format!("1@127.0.0.1:{controller}");
     let log_dir = escape(&log_dir.display().to_string());
-    push(
-        &mut text,
-        "loopback only: a broker for trying out has no password",
-        "listeners",
-        &listeners,
-    );
-    push(
-        &mut text,
-        "what clients are told to connect to",
-        "advertised.listeners",
-        &advertised,
-    );
+    push(&mut text, "loopback only: a broker for trying out has no password", "listeners", &listeners);
+    push(&mut text, "what clients are told to connect to", "advertised.listeners", &advertised);
     push(
         &mut text,
         "a fixed quorum of one, so that its port may change",
@@ -157,13 +111,7 @@ mod tests {
     use super::*;
 
     fn sample() -> String {
-        server_properties(
-            Ports {
-                client: 19092,
-                controller: 19093,
-            },
-            Path::new("/data/kafka"),
-        )
+        server_properties(Ports { client: 19092, controller: 19093 }, Path::new("/data/kafka"))
     }
 
     #[test]
@@ -178,17 +126,10 @@ mod tests {
     #[test]
     fn each_setting_has_a_reason_and_no_key_comes_twice() {
         let text = sample();
-        let mut keys: Vec<&str> = text
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(key, _)| key)
-            .collect();
+        let mut keys: Vec<&str> =
+            text.lines().filter_map(|line| line.split_once('=')).map(|(key, _)| key).collect();
         let comments = text.lines().filter(|line| line.starts_with("# ")).count();
-        assert_eq!(
-            comments,
-            keys.len() + 1,
-            "one comment per setting and the head line"
-        );
+        assert_eq!(comments, keys.len() + 1, "one comment per setting and the head line");
         keys.sort_unstable();
         let count = keys.len();
         keys.dedup();
@@ -198,11 +139,7 @@ mod tests {
     #[test]
     fn nothing_needs_a_second_broker() {
         let text = sample();
-        for key in [
-            "offsets.topic",
-            "transaction.state.log",
-            "share.coordinator.state.topic",
-        ] {
+        for key in ["offsets.topic", "transaction.state.log", "share.coordinator.state.topic"] {
             assert!(text.contains(&format!("\n{key}.replication.factor=1\n")), "{key}");
         }
     }

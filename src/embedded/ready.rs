@@ -84,12 +84,7 @@ mod tests {
     fn answer(broker_count: u8) -> Vec<u8> {
         let broker = [0, 0, 0, 1, 0, 1, b'h', 0, 0, 0, 9, 0xff, 0xff];
         let brokers = broker.repeat(usize::from(broker_count));
-        [
-            vec![0, 0, 0, 1, 0, 0, 0, broker_count],
-            brokers,
-            vec![0, 1, b'c', 0, 0, 0, 1, 0, 0, 0, 0],
-        ]
-        .concat()
+        [vec![0, 0, 0, 1, 0, 0, 0, broker_count], brokers, vec![0, 1, b'c', 0, 0, 0, 1, 0, 0, 0, 0]].concat()
     }
 
     #[test]
@@ -107,11 +102,7 @@ mod tests {
     fn an_answer_cut_anywhere_before_the_cluster_is_none() {
         let whole = answer(1);
         for length in 0..whole.len() - 8 {
-            assert_eq!(
-                describes(whole.get(..length).unwrap_or_default(), "c"),
-                None,
-                "{length}"
-            );
+            assert_eq!(describes(whole.get(..length).unwrap_or_default(), "c"), None, "{length}");
         }
     }
 

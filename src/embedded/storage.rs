@@ -46,10 +46,7 @@ impl Storage {
         let log = open.map_err(EmbeddedError::io("open", &path))?;
         let storage = Self { dir, log };
         storage.lock()?;
-        storage
-            .log
-            .set_len(0)
-            .map_err(EmbeddedError::io("truncate", &path))?;
+        storage.log.set_len(0).map_err(EmbeddedError::io("truncate", &path))?;
         Ok(storage)
     }
 
@@ -62,9 +59,7 @@ impl Storage {
                     return Err(EmbeddedError::io("lock", &self.log_path())(source));
                 }
                 Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
-                    return Err(EmbeddedError::InUse {
-                        data_dir: self.dir.clone(),
-                    });
+                    return Err(EmbeddedError::InUse { data_dir: self.dir.clone() });
                 }
                 Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(50)),
             }
@@ -100,14 +95,8 @@ impl Storage {
     /// Writes what the broker reads at its start, and remembers the ports.
     pub(super) fn write_settings(&self, ports: Ports) -> Result<(), EmbeddedError> {
         write(&self.log4j2_path(), LOG4J2)?;
-        write(
-            &self.properties_path(),
-            &server_properties(ports, &self.dir.join("kafka")),
-        )?;
-        write(
-            &self.dir.join("ports"),
-            &format!("{} {}\n", ports.client, ports.controller),
-        )
+        write(&self.properties_path(), &server_properties(ports, &self.dir.join("kafka")))?;
+        write(&self.dir.join("ports"), &format!("{} {}\n", ports.client, ports.controller))
     }
 
     /// The ports to use: the ones asked for, else the remembered ones while they are free, else free ones.
@@ -122,10 +111,7 @@ impl Storage {
             None => self.bind_or_any(remembered.map(|ports| ports.client))?,
         };
         let controller = self.bind_or_any(remembered.map(|ports| ports.controller))?;
-        Ok(Ports {
-            client: self.port_of(&client)?,
-            controller: self.port_of(&controller)?,
-        })
+        Ok(Ports { client: self.port_of(&client)?, controller: self.port_of(&controller)? })
     }
 
     /// Lets the next start choose other ports.
@@ -137,10 +123,7 @@ impl Storage {
     fn remembered_ports(&self) -> Option<Ports> {
         let text = fs::read_to_string(self.dir.join("ports")).ok()?;
         let (client, controller) = text.trim().split_once(' ')?;
-        Some(Ports {
-            client: client.parse().ok()?,
-            controller: controller.parse().ok()?,
-        })
+        Some(Ports { client: client.parse().ok()?, controller: controller.parse().ok()? })
     }
 
     fn bind_or_any(&self, preferred: Option<u16>) -> Result<TcpListener, EmbeddedError> {
@@ -152,9 +135,7 @@ impl Storage {
     }
 
     fn port_of(&self, listener: &TcpListener) -> Result<u16, EmbeddedError> {
-        let address = listener
-            .local_addr()
-            .map_err(EmbeddedError::io("find a free port for", &self.dir))?;
+        let address = listener.local_addr().map_err(EmbeddedError::io("find a free port for", &self.dir))?;
         Ok(address.port())
     }
 
@@ -170,15 +151,10 @@ impl Storage {
         remove_dir(&self.dir.join("kafka"))?;
         let id = new_cluster_id()?;
         let properties = self.properties_path().display().to_string();
-        let (formatted, text) = jvm.run(
-            "kafka.tools.StorageTool",
-            &["format", "-t", &id, "-c", &properties],
-        )?;
+        let (formatted, text) =
+            jvm.run("kafka.tools.StorageTool", &["format", "-t", &id, "-c", &properties])?;
         if !formatted {
-            return Err(EmbeddedError::Format {
-                data_dir: self.dir.clone(),
-                lines: last_lines(&text, 20),
-            });
+            return Err(EmbeddedError::Format { data_dir: self.dir.clone(), lines: last_lines(&text, 20) });
         }
         let partial = self.dir.join("cluster.id.partial");
         write(&partial, &format!("{id}\n"))?;
@@ -200,19 +176,14 @@ fn new_cluster_id() -> Result<String, EmbeddedError> {
     let source = Path::new("/dev/urandom");
     let mut bytes = [0_u8; 16];
     let mut file = File::open(source).map_err(EmbeddedError::io("open", source))?;
-    file.read_exact(&mut bytes)
-        .map_err(EmbeddedError::io("read", source))?;
+    file.read_exact(&mut bytes).map_err(EmbeddedError::io("read", source))?;
     Ok(base64_url(u128::from_be_bytes(bytes) >> 1))
 }
 
 /// Base64 without padding, in the alphabet of RFC 4648 section 5: 21 digits of 6 bits and one of the last 2.
 fn base64_url(value: u128) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let digit = |bits: u128| {
-        ALPHABET
-            .get((bits & 63) as usize)
-            .map_or('A', |byte| char::from(*byte))
-    };
+    let digit = |bits: u128| ALPHABET.get((bits & 63) as usize).map_or('A', |byte| char::from(*byte));
     let whole = (0..21).map(|index| digit(value >> (122 - 6 * index)));
     whole.chain([digit(value << 4)]).collect()
 }
@@ -225,10 +196,7 @@ mod tests {
     fn base64_as_the_rfc_says() {
         assert_eq!(base64_url(0), "AAAAAAAAAAAAAAAAAAAAAA");
         assert_eq!(base64_url(u128::MAX), "_____________________w");
-        assert_eq!(
-            base64_url(u128::from_be_bytes(*b"any carnal pleas")),
-            "YW55IGNhcm5hbCBwbGVhcw"
-        );
+        assert_eq!(base64_url(u128::from_be_bytes(*b"any carnal pleas")), "YW55IGNhcm5hbCBwbGVhcw");
     }
 
     #[test]

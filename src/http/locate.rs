@@ -19,12 +19,8 @@ pub(crate) fn owned(app: &App, pool: &Pool, uri: &Uri) -> Answer<Arc<OwnedPartit
             let there = uri.path_and_query().map_or("/", |path| path.as_str());
             let location = format!("{}{there}", owner.trim_end_matches('/'));
             let detail = format!("pool {pool} is served by another instance, {owner}");
-            let problem = Problem::new(
-                StatusCode::MISDIRECTED_REQUEST,
-                "elsewhere",
-                "Another instance has it",
-                detail,
-            );
+            let problem =
+                Problem::new(StatusCode::MISDIRECTED_REQUEST, "elsewhere", "Another instance has it", detail);
             Err(problem
                 .remedy("send the same request to the address in `Location`")
                 .with("owner", owner)
@@ -38,7 +34,12 @@ pub(crate) fn owned(app: &App, pool: &Pool, uri: &Uri) -> Answer<Arc<OwnedPartit
 }
 
 /// The partition of a pool, once it has applied what `min_position` names.
-pub(crate) async fn caught_up(app: &App, pool: &Pool, uri: &Uri, params: &mut Params) -> Answer<Arc<OwnedPartition>> {
+pub(crate) async fn caught_up(
+    app: &App,
+    pool: &Pool,
+    uri: &Uri,
+    params: &mut Params,
+) -> Answer<Arc<OwnedPartition>> {
     let token = min_position(params)?;
     let owned = owned(app, pool, uri)?;
     token.wait(&owned).await?;

@@ -13,6 +13,9 @@ pub(crate) const SCAN_MAX: usize = 20_000;
 /// The longest cursor, in characters.
 const CURSOR_MAX: usize = 2_048;
 
+/// Says whether a row belongs to the list.
+type Keep<'k, K> = dyn FnMut(K, &[u8]) -> Answer<bool> + 'k;
+
 /// The range of a list that a request asks for.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
@@ -55,7 +58,7 @@ impl Page {
         &mut self,
         store: &dyn StoreRead,
         prefix: &[u8],
-        keep: &mut dyn FnMut(T::Key, &[u8]) -> Answer<bool>,
+        keep: &mut Keep<'_, T::Key>,
     ) -> Answer<()> {
         if self.more {
             return Ok(());
@@ -98,7 +101,10 @@ fn to_hex(key: &[u8]) -> String {
 
 fn from_hex(text: &str) -> Answer<Vec<u8>> {
     let bad = || Problem::bad_field("cursor", "is not a cursor that this list gave out");
-    if text.len() > CURSOR_MAX || !text.len().is_multiple_of(2) || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if text.len() > CURSOR_MAX
+        || !text.len().is_multiple_of(2)
+        || !text.bytes().all(|b| b.is_ascii_hexdigit())
+    {
         return Err(bad());
     }
     text.as_bytes()

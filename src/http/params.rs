@@ -37,8 +37,9 @@ impl Params {
             }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let text = |raw: &str| {
-                percent_decode(&raw.replace('+', " "))
-                    .ok_or_else(|| Problem::bad_field("query", format!("`{pair}` is not percent-encoded UTF-8")))
+                percent_decode(&raw.replace('+', " ")).ok_or_else(|| {
+                    Problem::bad_field("query", format!("`{pair}` is not percent-encoded UTF-8"))
+                })
             };
             pairs.push((text(name)?, text(value)?));
         }

@@ -12,8 +12,8 @@ use yardmaster_topologies::wire::Defaults;
 
 use crate::kafka::{Connection, KafkaFailure, Submitter, Tail};
 
-pub use crate::kafka::{Position, TailRecord};
-pub use crate::runtime::registry::{Committed, Location, OwnedPartition, Registry};
+pub(crate) use crate::kafka::{Position, TailRecord};
+pub(crate) use crate::runtime::{Location, OwnedPartition, Registry};
 
 /// An answer that comes later.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

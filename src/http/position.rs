@@ -97,7 +97,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_one() {
-        for text in ["", "3", "p1.", "p1.3", "p1.3-", "p1.-3", "p1.3--1", "p1.3-99999999999999999999", "p2.1-1"] {
+        for text in
+            ["", "3", "p1.", "p1.3", "p1.3-", "p1.-3", "p1.3--1", "p1.3-99999999999999999999", "p2.1-1"]
+        {
             assert!(Token::parse(text).is_err(), "{text}");
         }
     }

@@ -1,16 +1,17 @@
 //! Errors as RFC 9457 problem details: what is wrong, which field, which limit, and the way out.
 
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// An answer that is an error. `type` is `urn:yardmaster:problem:` and a code that clients can react to.
+/// An answer that is an error; small, since every handler may return it. `type` is `urn:yardmaster:problem:` and a code that clients can react to.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Problem {
     /// What kind of problem: a URN that never changes.
     #[serde(rename = "type")]
-    kind: String,
+    #[schema(value_type = String)]
+    kind: Box<str>,
     /// The kind in words.
     title: &'static str,
     /// The HTTP status.
@@ -18,23 +19,27 @@ pub struct Problem {
     #[schema(value_type = u16)]
     status: StatusCode,
     /// This occurrence in one sentence.
-    detail: String,
+    #[schema(value_type = String)]
+    detail: Box<str>,
     /// The field or parameter at fault, as a path.
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<String>,
+    #[schema(value_type = Option<String>)]
+    field: Option<Box<str>>,
     /// The limit that was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<String>,
+    #[schema(value_type = Option<String>)]
+    limit: Option<Box<str>>,
     /// The way out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    remedy: Option<String>,
+    #[schema(value_type = Option<String>)]
+    remedy: Option<Box<str>>,
     /// More fields of some kinds.
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    extra: Map<String, Value>,
+    extra: Option<Box<Map<String, Value>>>,
     #[serde(skip)]
     #[schema(ignore)]
-    headers: Vec<(HeaderName, HeaderValue)>,
+    headers: Option<Box<HeaderMap>>,
 }
 
 /// What handlers return.
@@ -46,17 +51,22 @@ fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S:
 
 impl Problem {
     /// A problem of a kind.
-    pub(crate) fn new(status: StatusCode, code: &str, title: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
         Self {
-            kind: format!("urn:yardmaster:problem:{code}"),
+            kind: format!("urn:yardmaster:problem:{code}").into_boxed_str(),
             title,
             status,
-            detail: detail.into(),
+            detail: detail.into().into_boxed_str(),
             field: None,
             limit: None,
             remedy: None,
-            extra: Map::new(),
-            headers: Vec::new(),
+            extra: None,
+            headers: None,
         }
     }
 
@@ -91,26 +101,26 @@ impl Problem {
 
     /// Names the field.
     pub(crate) fn field(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
+        self.field = Some(field.into().into_boxed_str());
         self
     }
 
     /// Names the limit.
     pub(crate) fn limit(mut self, limit: impl Into<String>) -> Self {
-        self.limit = Some(limit.into());
+        self.limit = Some(limit.into().into_boxed_str());
         self
     }
 
     /// Names the way out.
     pub(crate) fn remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(remedy.into());
+        self.remedy = Some(remedy.into().into_boxed_str());
         self
     }
 
     /// Adds a field of this kind of problem.
     pub(crate) fn with(mut self, name: &str, value: impl Serialize) -> Self {
         if let Ok(value) = serde_json::to_value(value) {
-            self.extra.insert(name.to_owned(), value);
+            self.extra.get_or_insert_default().insert(name.to_owned(), value);
         }
         self
     }
@@ -118,7 +128,7 @@ impl Problem {
     /// Adds a header; a value that can't be one is left out.
     pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.push((name, value));
+            self.headers.get_or_insert_default().insert(name, value);
         }
         self
     }
@@ -129,7 +139,9 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];
         let mut response = (self.status, kind, body).into_response();
-        response.headers_mut().extend(self.headers);
+        if let Some(headers) = self.headers {
+            response.headers_mut().extend(*headers);
+        }
         response
     }
 }

@@ -9,6 +9,7 @@ use yardmaster_topologies::id::{Attempt, Pool, TaskId};
 use yardmaster_topologies::task::{ClosedAttempt, DoneMarker, EndedTask, LiveTask, OpenAttempt, TaskSpec};
 use yardmaster_topologies::wire::{ClosedAttemptJson, ContentRefJson, RawJson, SpecJson};
 
+use super::timeline::{Moment, arrival, beginning};
 use super::views::{Verbatim, verbatim};
 
 /// A task in a list.
@@ -149,32 +150,6 @@ impl TaskView {
     }
 }
 
-/// One thing that happened to a task.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-struct Moment {
-    at_ms: u64,
-    /// `submitted`, `assigned`, `started`, `closed`, or the state that it came into, in lower case.
-    what: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attempt: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    worker: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-}
-
-impl Moment {
-    fn of(at_ms: u64, what: &str) -> Self {
-        Self { at_ms, what: what.to_owned(), attempt: None, worker: None, outcome: None, reason: None }
-    }
-
-    fn by(self, attempt: Attempt, worker: &impl ToString) -> Self {
-        Self { attempt: Some(attempt.0), worker: Some(worker.to_string()), ..self }
-    }
-}
-
 /// A task with everything that is known of it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct TaskDetail {
@@ -218,7 +193,8 @@ impl TaskDetail {
         if let Some(open) = &task.open {
             attempts.extend(open_view(task.attempt, open));
             timeline.push(Moment::of(open.assigned_at.0, "assigned").by(task.attempt, &open.worker));
-            let started = open.started_at.map(|at| Moment::of(at.0, "started").by(task.attempt, &open.worker));
+            let started =
+                open.started_at.map(|at| Moment::of(at.0, "started").by(task.attempt, &open.worker));
             timeline.extend(started);
         }
         if task.open.is_none() || task.stopping.is_some() {
@@ -260,36 +236,21 @@ impl TaskDetail {
 pub(crate) fn result_of(task: &EndedTask) -> (Option<Verbatim>, Option<Verbatim>) {
     let report = task.attempts.last().map(|last| &last.report);
     let result = report.and_then(|report| report.result.as_ref()).and_then(|json| verbatim(&RawJson(json)));
-    let apart = report.and_then(|report| report.result_ref.as_ref()).and_then(|at| verbatim(&ContentRefJson(at)));
+    let apart =
+        report.and_then(|report| report.result_ref.as_ref()).and_then(|at| verbatim(&ContentRefJson(at)));
     (result, apart)
 }
 
 /// A live task's spec with the payload that lies apart.
-pub(crate) fn whole_spec(task: &LiveTask, payload: Option<yardmaster_topologies::task::Json>) -> Arc<TaskSpec> {
+pub(crate) fn whole_spec(
+    task: &LiveTask,
+    payload: Option<yardmaster_topologies::task::Json>,
+) -> Arc<TaskSpec> {
     let mut spec = Arc::clone(&task.spec);
     if payload.is_some() {
         Arc::make_mut(&mut spec).payload = payload;
     }
     spec
-}
-
-fn arrival(at_ms: u64, state: &str, reason: &'static str) -> Moment {
-    Moment { reason: Some(reason), ..Moment::of(at_ms, &state.to_lowercase()) }
-}
-
-fn beginning(submitted_at_ms: u64, closed: &[ClosedAttempt]) -> Vec<Moment> {
-    let mut timeline = vec![Moment::of(submitted_at_ms, "submitted")];
-    for attempt in closed {
-        let by = |at: u64, what: &str| Moment::of(at, what).by(attempt.attempt, &attempt.worker);
-        timeline.push(by(attempt.assigned_at.0, "assigned"));
-        timeline.extend(attempt.started_at.map(|at| by(at.0, "started")));
-        timeline.push(Moment {
-            outcome: Some(attempt.outcome.name()),
-            reason: Some(attempt.reason.name()),
-            ..by(attempt.closed_at.0, "closed")
-        });
-    }
-    timeline
 }
 
 fn closed_views(closed: &[ClosedAttempt]) -> Vec<Verbatim> {

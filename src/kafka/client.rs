@@ -76,10 +76,7 @@ impl fmt::Debug for Connection {
 impl Connection {
     /// A connection with no properties of its own.
     pub fn new(bootstrap: impl Into<String>) -> Self {
-        Self {
-            bootstrap: bootstrap.into(),
-            extra: Vec::new(),
-        }
+        Self { bootstrap: bootstrap.into(), extra: Vec::new() }
     }
 
     /// What every client starts from.
@@ -100,10 +97,7 @@ impl Connection {
             // Lower than the messages' own timeout, so that a missing topic fails by name.
             .set("topic.metadata.propagation.max.ms", "5000");
         // A site may override these: Nagle's algorithm costs latency, and a broker that comes back is found soon.
-        for (key, value) in [
-            ("socket.nagle.disable", "true"),
-            ("reconnect.backoff.max.ms", "1000"),
-        ] {
+        for (key, value) in [("socket.nagle.disable", "true"), ("reconnect.backoff.max.ms", "1000")] {
             if config.get(key).is_none() {
                 config.set(key, value);
             }
@@ -167,10 +161,7 @@ mod tests {
     use super::*;
 
     fn with(key: &str) -> Connection {
-        Connection {
-            bootstrap: "localhost:1".to_owned(),
-            extra: vec![(key.to_owned(), "1".to_owned())],
-        }
+        Connection { bootstrap: "localhost:1".to_owned(), extra: vec![(key.to_owned(), "1".to_owned())] }
     }
 
     #[test]

@@ -53,11 +53,7 @@ pub(super) fn failure(doing: &str, topic: &str, error: &KafkaError) -> KafkaFail
 
 /// The code inside an error, when it has one.
 pub(super) fn code_of(error: &KafkaError) -> Option<RDKafkaErrorCode> {
-    if let KafkaError::Transaction(inner) = error {
-        Some(inner.code())
-    } else {
-        error.rdkafka_error_code()
-    }
+    if let KafkaError::Transaction(inner) = error { Some(inner.code()) } else { error.rdkafka_error_code() }
 }
 
 /// Whether the code says that a newer producer holds the transactional id.

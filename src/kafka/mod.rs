@@ -16,6 +16,7 @@ mod tally;
 mod topics;
 mod transaction;
 mod watermark;
+mod worker_link;
 
 pub use client::Connection;
 pub use error::KafkaFailure;
@@ -28,3 +29,4 @@ pub use tail::{Tail, TailRecord};
 pub use topics::{Found, TopicWanted, Topics};
 pub use transaction::{Delivered, OutRecord, Transactions};
 pub use watermark::high_watermark;
+pub use worker_link::WorkerLink;

@@ -72,7 +72,9 @@ pub fn raw_echo(bootstrap: &str, from: &str, to: &str, records: usize) -> Result
     let producer = transactional(bootstrap, to)?;
     let mut done = 0;
     while done < records {
-        let Some(first) = consumer.poll(Duration::from_millis(100)) else { continue };
+        let Some(first) = consumer.poll(Duration::from_millis(100)) else {
+            continue;
+        };
         producer.begin_transaction()?;
         let mut next = Some(first);
         while let Some(message) = next {
@@ -86,7 +88,8 @@ pub fn raw_echo(bootstrap: &str, from: &str, to: &str, records: usize) -> Result
 }
 
 fn fill(bootstrap: &str, topic: &str, shape: &RawShape) -> Result<(), KafkaError> {
-    let producer: BaseProducer = base(bootstrap).set("linger.ms", "5").set("batch.size", "1000000").create()?;
+    let producer: BaseProducer =
+        base(bootstrap).set("linger.ms", "5").set("batch.size", "1000000").create()?;
     let payload: Vec<u8> = (0..shape.bytes).map(|index| (index * 7 % 251) as u8).collect();
     for _ in 0..shape.records {
         send(&producer, topic, &payload)?;

@@ -31,35 +31,18 @@ pub(super) struct Reader {
 impl Reader {
     /// Reads from the given offsets on: topic, partition, next offset.
     pub(super) fn open(conn: &Connection, places: Vec<(String, i32, i64)>) -> Result<Self> {
-        let consumer: BaseConsumer = conn
-            .committed_reader()?
-            .create()
-            .map_err(|error| failure("creating a consumer", "", &error))?;
+        let consumer: BaseConsumer =
+            conn.committed_reader()?.create().map_err(|error| failure("creating a consumer", "", &error))?;
         let mut list = TopicPartitionList::new();
         let mut kept = Vec::with_capacity(places.len());
         for (topic, partition, start) in places {
-            list.add_partition_offset(&topic, partition, Offset::Offset(start))
-                .map_err(|error| {
-                    failure(
-                        &format!("assigning {topic}-{partition} at {start}"),
-                        &topic,
-                        &error,
-                    )
-                })?;
-            kept.push(Place {
-                topic,
-                partition,
-                start,
-                next: start,
-            });
+            list.add_partition_offset(&topic, partition, Offset::Offset(start)).map_err(|error| {
+                failure(&format!("assigning {topic}-{partition} at {start}"), &topic, &error)
+            })?;
+            kept.push(Place { topic, partition, start, next: start });
         }
-        consumer
-            .assign(&list)
-            .map_err(|error| failure("assigning partitions", "", &error))?;
-        Ok(Self {
-            consumer,
-            places: kept,
-        })
+        consumer.assign(&list).map_err(|error| failure("assigning partitions", "", &error))?;
+        Ok(Self { consumer, places: kept })
     }
 
     /// Waits for one record and hands it to `read`, with the index of its place.
@@ -125,20 +108,14 @@ impl Reader {
             metadata.is_ok_and(|metadata| metadata.topics().iter().all(|topic| topic.error().is_some()))
         };
         let unknown: Vec<&str> = names.iter().copied().filter(|name| is_unknown(name)).collect();
-        if unknown.is_empty() {
-            names.join(" or ")
-        } else {
-            unknown.join(", ")
-        }
+        if unknown.is_empty() { names.join(" or ") } else { unknown.join(", ") }
     }
 
     /// The error does not say which partition it is about: their watermarks do.
     fn lost(&self) -> KafkaFailure {
         let mut unknown = None;
         for place in &self.places {
-            let marks = self
-                .consumer
-                .fetch_watermarks(&place.topic, place.partition, PARTICULARS);
+            let marks = self.consumer.fetch_watermarks(&place.topic, place.partition, PARTICULARS);
             let (first, last) = marks.unwrap_or((-1, -1));
             let wanted = self.wanted(place);
             let is_known = last >= 0;

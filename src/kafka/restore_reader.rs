@@ -25,11 +25,7 @@ impl ChangelogReader {
     /// When the configuration is refused or, with 0, the broker can't be asked where the partition begins.
     pub fn open(conn: &Connection, topic: &str, partition: i32, from: i64) -> Result<Self> {
         // A concrete offset, so that an empty partition has a position that can be compared with the high watermark.
-        let start = if from == 0 {
-            high_watermark(conn, topic, partition)?.0
-        } else {
-            from
-        };
+        let start = if from == 0 { high_watermark(conn, topic, partition)?.0 } else { from };
         let reader = Reader::open(conn, vec![(topic.to_owned(), partition, start)])?;
         Ok(Self { reader })
     }

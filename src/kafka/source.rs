@@ -37,14 +37,8 @@ impl Source {
     /// # Errors
     /// When the configuration is refused. What the broker refuses comes from [`Source::poll`].
     pub fn open(conn: &Connection, topics: [String; 2], partition: i32, next: [i64; 2]) -> Result<Self> {
-        let places = topics
-            .into_iter()
-            .zip(next)
-            .map(|(topic, next)| (topic, partition, next))
-            .collect();
-        Ok(Self {
-            reader: Reader::open(conn, places)?,
-        })
+        let places = topics.into_iter().zip(next).map(|(topic, next)| (topic, partition, next)).collect();
+        Ok(Self { reader: Reader::open(conn, places)? })
     }
 
     /// The next record of either input. Nothing interrupts the wait: keep it at 50 ms or less.

@@ -14,6 +14,9 @@ use super::client::Connection;
 use super::error::{KafkaFailure, Result, failure};
 use super::partition::partition_of;
 
+/// How many records travel together: with the largest ones, the queue has room for so many.
+const TOGETHER_MAX: usize = 64;
+
 /// Where a record has landed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
@@ -52,14 +55,7 @@ impl Submitter {
     /// `Unreachable` after 10 s, or at once when too much is waiting; the record may have arrived all the same.
     pub async fn send(&self, pool: &Pool, value: Vec<u8>) -> Result<Position> {
         let partition = partition_of(pool, self.partitions);
-        self.send_to(
-            &self.topic_tasks,
-            partition,
-            pool.as_str().as_bytes(),
-            &value,
-            &[],
-        )
-        .await
+        self.send_to(&self.topic_tasks, partition, pool.as_str().as_bytes(), &value, &[]).await
     }
 
     /// Sends any record anywhere. Needs no runtime of any kind.
@@ -74,15 +70,8 @@ impl Submitter {
         value: &[u8],
         headers: &[(String, Vec<u8>)],
     ) -> Result<Position> {
-        let producer = self
-            .producer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let mut record = FutureRecord::to(topic)
-            .partition(partition)
-            .key(key)
-            .payload(value);
+        let producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut record = FutureRecord::to(topic).partition(partition).key(key).payload(value);
         if !headers.is_empty() {
             record = record.headers(owned(headers));
         }
@@ -91,14 +80,9 @@ impl Submitter {
             Err((error, _)) => return Err(self.failed(&producer, topic, &error)),
         };
         match outcome {
-            Ok(Ok(delivery)) => Ok(Position {
-                partition: delivery.partition,
-                offset: delivery.offset,
-            }),
+            Ok(Ok(delivery)) => Ok(Position { partition: delivery.partition, offset: delivery.offset }),
             Ok(Err((error, _))) => Err(self.failed(&producer, topic, &error)),
-            Err(_) => Err(KafkaFailure::Unreachable(format!(
-                "sending to {topic}: the producer was closed"
-            ))),
+            Err(_) => Err(KafkaFailure::Unreachable(format!("sending to {topic}: the producer was closed"))),
         }
     }
 
@@ -115,6 +99,34 @@ impl Submitter {
         headers: &[(String, Vec<u8>)],
     ) -> Result<Position> {
         wait(self.send_to(topic, partition, key, value, headers))
+    }
+
+    /// Sends many records to one topic and waits for all of them: partition, key and value of each. They travel
+    /// together, so this takes hardly longer than one.
+    ///
+    /// # Errors
+    /// The first that fails; others may have arrived.
+    pub fn send_all_blocking(
+        &self,
+        topic: &str,
+        records: &[(i32, &[u8], &[u8])],
+        headers: &[(String, Vec<u8>)],
+    ) -> Result<()> {
+        for together in records.chunks(TOGETHER_MAX) {
+            let mut waiting = Vec::with_capacity(together.len());
+            for &(partition, key, value) in together {
+                let mut sending = Box::pin(self.send_to(topic, partition, key, value, headers));
+                // The first poll puts the record into the queue; who is to be woken is said again by `wait`.
+                match sending.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(sent) => drop(sent?),
+                    Poll::Pending => waiting.push(sending),
+                }
+            }
+            for sending in waiting {
+                wait(sending)?;
+            }
+        }
+        Ok(())
     }
 
     fn failed(
@@ -161,21 +173,13 @@ impl Submitter {
 fn create(conn: &Connection) -> Result<FutureProducer> {
     let mut config = conn.producer()?;
     config.set("message.timeout.ms", "10000");
-    config
-        .create()
-        .map_err(|error| failure("creating a producer", "", &error))
+    config.create().map_err(|error| failure("creating a producer", "", &error))
 }
 
 fn owned(headers: &[(String, Vec<u8>)]) -> OwnedHeaders {
-    headers.iter().fold(
-        OwnedHeaders::new_with_capacity(headers.len()),
-        |owned, (key, value)| {
-            owned.insert(Header {
-                key,
-                value: Some(value),
-            })
-        },
-    )
+    headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |owned, (key, value)| {
+        owned.insert(Header { key, value: Some(value) })
+    })
 }
 
 struct Unpark(Thread);

@@ -40,17 +40,11 @@ impl Tail {
         };
         if i32::try_from(from.len()) != Ok(partitions) {
             let count = from.len();
-            return Err(KafkaFailure::Fatal(format!(
-                "{topic}: {count} offsets for {partitions} partitions"
-            )));
+            return Err(KafkaFailure::Fatal(format!("{topic}: {count} offsets for {partitions} partitions")));
         }
-        let places = (0..partitions)
-            .zip(from)
-            .map(|(partition, next)| (topic.to_owned(), partition, next))
-            .collect();
-        Ok(Self {
-            reader: Reader::open(conn, places)?,
-        })
+        let places =
+            (0..partitions).zip(from).map(|(partition, next)| (topic.to_owned(), partition, next)).collect();
+        Ok(Self { reader: Reader::open(conn, places)? })
     }
 
     /// The next record of any partition; order holds within a partition.
@@ -75,7 +69,5 @@ impl Tail {
 
 fn ends(conn: &Connection, topic: &str, partitions: i32) -> Result<Vec<i64>> {
     let consumer = uncommitted(conn)?;
-    (0..partitions)
-        .map(|partition| Ok(watermarks_by(&consumer, topic, partition)?.1))
-        .collect()
+    (0..partitions).map(|partition| Ok(watermarks_by(&consumer, topic, partition)?.1)).collect()
 }

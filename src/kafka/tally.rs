@@ -72,16 +72,8 @@ impl ProducerContext for Tally {
                     counts.first_failure = Some(format!("{topic}: {error}"));
                 }
                 let is_missing = code_of(error).is_some_and(is_missing);
-                let Counts {
-                    missing_topics,
-                    unreached_topics,
-                    ..
-                } = &mut *counts;
-                let list = if is_missing {
-                    missing_topics
-                } else {
-                    unreached_topics
-                };
+                let Counts { missing_topics, unreached_topics, .. } = &mut *counts;
+                let list = if is_missing { missing_topics } else { unreached_topics };
                 if !list.contains(&topic) {
                     list.push(topic);
                 }

@@ -53,19 +53,12 @@ impl Topics {
     /// # Errors
     /// When the configuration is refused.
     pub fn new(conn: &Connection) -> Result<Self> {
-        let admin = conn
-            .base()?
-            .create()
-            .map_err(|error| failure("creating an admin client", "", &error))?;
+        let admin = conn.base()?.create().map_err(|error| failure("creating an admin client", "", &error))?;
         let runtime = Builder::new_current_thread()
             .enable_time()
             .build()
             .map_err(|error| KafkaFailure::Fatal(format!("creating a runtime: {error}")))?;
-        Ok(Self {
-            conn: conn.clone(),
-            admin,
-            runtime,
-        })
+        Ok(Self { conn: conn.clone(), admin, runtime })
     }
 
     /// Creates what is missing and checks the rest: partition counts and cleanup policies.
@@ -77,10 +70,7 @@ impl Topics {
         for topic in wanted {
             let is_missing = self.partitions(&topic.name)?.is_none();
             let created = is_missing && self.create(topic)?;
-            found.push(Found {
-                name: topic.name.clone(),
-                created,
-            });
+            found.push(Found { name: topic.name.clone(), created });
         }
         for (topic, state) in wanted.iter().zip(&found) {
             let partitions = self.await_known(&topic.name)?;
@@ -100,12 +90,8 @@ impl Topics {
     /// # Errors
     /// `Unreachable`, or `Fatal` when the broker refuses.
     pub fn create_one(&self, name: &str, partitions: i32, config: &[(String, String)]) -> Result<bool> {
-        let wanted = TopicWanted {
-            name: name.to_owned(),
-            partitions,
-            replication: -1,
-            config: config.to_vec(),
-        };
+        let wanted =
+            TopicWanted { name: name.to_owned(), partitions, replication: -1, config: config.to_vec() };
         let created = self.create(&wanted)?;
         self.await_known(name)?;
         Ok(created)
@@ -118,10 +104,7 @@ impl Topics {
     pub fn delete(&self, name: &str) -> Result<bool> {
         let doing = format!("deleting topic {name}");
         let deleting = self.admin.delete_topics(&[name], &options());
-        let results = self
-            .runtime
-            .block_on(deleting)
-            .map_err(|error| failure(&doing, name, &error))?;
+        let results = self.runtime.block_on(deleting).map_err(|error| failure(&doing, name, &error))?;
         match results.into_iter().next() {
             Some(Err((_, code))) if is_missing(code) => Ok(false),
             Some(Err((_, code))) => Err(refused(&doing, name, code)),
@@ -138,6 +121,16 @@ impl Topics {
         Ok(self.partitions(name)?.is_some())
     }
 
+    /// All topics that the broker knows; one that was made just now may be missing.
+    ///
+    /// # Errors
+    /// `Unreachable`.
+    pub fn names(&self) -> Result<BTreeSet<String>> {
+        let listed = self.admin.inner().fetch_metadata(None, PATIENCE);
+        let metadata = listed.map_err(|error| failure("listing topics", "", &error))?;
+        Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
+    }
+
     /// The offset after the last record of a partition, open transactions included.
     ///
     /// # Errors
@@ -150,19 +143,12 @@ impl Topics {
     fn create(&self, wanted: &TopicWanted) -> Result<bool> {
         let name = &wanted.name;
         let doing = format!("creating topic {name}");
-        let mut topic = NewTopic::new(
-            name,
-            wanted.partitions,
-            TopicReplication::Fixed(wanted.replication),
-        );
+        let mut topic = NewTopic::new(name, wanted.partitions, TopicReplication::Fixed(wanted.replication));
         for (key, value) in &wanted.config {
             topic = topic.set(key, value);
         }
         let creating = self.admin.create_topics([&topic], &options());
-        let results = self
-            .runtime
-            .block_on(creating)
-            .map_err(|error| failure(&doing, name, &error))?;
+        let results = self.runtime.block_on(creating).map_err(|error| failure(&doing, name, &error))?;
         match results.into_iter().next() {
             Some(Ok(_)) => Ok(true),
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
@@ -208,9 +194,7 @@ impl Topics {
                 Some(code) => return Err(refused(&doing, name, code)),
             }
             if Instant::now() >= deadline {
-                return Err(KafkaFailure::Unreachable(format!(
-                    "{doing}: a partition has no leader"
-                )));
+                return Err(KafkaFailure::Unreachable(format!("{doing}: a partition has no leader")));
             }
             thread::sleep(STEP);
         }
@@ -224,19 +208,13 @@ impl Topics {
         let doing = format!("reading the configuration of topic {name}");
         let resource = [ResourceSpecifier::Topic(name)];
         let describing = self.admin.describe_configs(&resource, &options());
-        let results = self
-            .runtime
-            .block_on(describing)
-            .map_err(|error| failure(&doing, name, &error))?;
+        let results = self.runtime.block_on(describing).map_err(|error| failure(&doing, name, &error))?;
         let described = match results.into_iter().next() {
             Some(Ok(described)) => described,
             Some(Err(code)) => return Err(refused(&doing, name, code)),
             None => return Err(KafkaFailure::Fatal(format!("{doing}: no answer"))),
         };
-        let found = described
-            .get(POLICY)
-            .and_then(|entry| entry.value.clone())
-            .unwrap_or_default();
+        let found = described.get(POLICY).and_then(|entry| entry.value.clone()).unwrap_or_default();
         if parts(&found) == parts(wanted) {
             return Ok(());
         }
@@ -257,11 +235,7 @@ fn wrong_partitions(topic: &TopicWanted, found: i32) -> KafkaFailure {
 }
 
 fn parts(policy: &str) -> BTreeSet<&str> {
-    policy
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .collect()
+    policy.split(',').map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
 fn refused(doing: &str, topic: &str, code: RDKafkaErrorCode) -> KafkaFailure {
@@ -269,7 +243,5 @@ fn refused(doing: &str, topic: &str, code: RDKafkaErrorCode) -> KafkaFailure {
 }
 
 fn options() -> AdminOptions {
-    AdminOptions::new()
-        .request_timeout(Some(PATIENCE))
-        .operation_timeout(Some(PATIENCE))
+    AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
 }

@@ -65,12 +65,7 @@ impl Transactions {
             .map_err(|error| failure("creating a producer", "", &error))?;
         let claimed = producer.init_transactions(Timeout::Never);
         // Made before the result is looked at: a failed producer, too, is dropped by the helper thread.
-        let this = Self {
-            producer: Some(producer),
-            watched_topic: None,
-            produced: 0,
-            is_tainted: false,
-        };
+        let this = Self { producer: Some(producer), watched_topic: None, produced: 0, is_tainted: false };
         match claimed {
             Ok(()) => Ok(this),
             Err(error) => Err(this.unclaimed(transactional_id, &error)),
@@ -118,11 +113,7 @@ impl Transactions {
     pub fn serve(&mut self) -> Result<()> {
         let producer = self.usable()?;
         producer.poll(Duration::ZERO);
-        if producer.context().has_failed() {
-            Err(self.undelivered())
-        } else {
-            Ok(())
-        }
+        if producer.context().has_failed() { Err(self.undelivered()) } else { Ok(()) }
     }
 
     /// Waits until every record has arrived, and commits.
@@ -167,51 +158,33 @@ impl Transactions {
     fn usable(&self) -> Result<&BaseProducer<Tally>> {
         match &self.producer {
             Some(producer) if !self.is_tainted => Ok(producer),
-            Some(_) | None => Err(KafkaFailure::Doubt(
-                "this producer has failed before: claim again".to_owned(),
-            )),
+            Some(_) | None => {
+                Err(KafkaFailure::Doubt("this producer has failed before: claim again".to_owned()))
+            }
         }
     }
 
     fn undelivered(&mut self) -> KafkaFailure {
-        let counts = self
-            .producer
-            .as_ref()
-            .map(|producer| producer.context().counts())
-            .unwrap_or_default();
+        let counts = self.producer.as_ref().map(|producer| producer.context().counts()).unwrap_or_default();
         let first = counts.first_failure.unwrap_or_else(|| "no report".to_owned());
         let (delivered, produced) = (counts.delivered, self.produced);
-        self.doubt(
-            &format!("{delivered} of {produced} records were delivered; first failure: {first}"),
-            None,
-        )
+        self.doubt(&format!("{delivered} of {produced} records were delivered; first failure: {first}"), None)
     }
 
     /// Taints the producer and sorts the failure.
     fn doubt(&mut self, text: &str, error: Option<&KafkaError>) -> KafkaFailure {
         self.is_tainted = true;
         let by_error = error.and_then(code_of).is_some_and(is_fenced);
-        if by_error || self.is_fenced() {
-            KafkaFailure::Fenced
-        } else {
-            KafkaFailure::Doubt(text.to_owned())
-        }
+        if by_error || self.is_fenced() { KafkaFailure::Fenced } else { KafkaFailure::Doubt(text.to_owned()) }
     }
 
     fn is_fenced(&self) -> bool {
-        let fatal = self
-            .producer
-            .as_ref()
-            .and_then(|producer| producer.client().fatal_error());
+        let fatal = self.producer.as_ref().and_then(|producer| producer.client().fatal_error());
         fatal.is_some_and(|(code, _)| is_fenced(code))
     }
 
     fn unclaimed(&self, id: &str, error: &KafkaError) -> KafkaFailure {
-        if self.is_fenced() {
-            KafkaFailure::Fenced
-        } else {
-            failure(&format!("claiming {id}"), "", error)
-        }
+        if self.is_fenced() { KafkaFailure::Fenced } else { failure(&format!("claiming {id}"), "", error) }
     }
 }
 
@@ -219,9 +192,7 @@ impl Drop for Transactions {
     /// Dropping a producer may take half a second and more: nobody waits for it.
     fn drop(&mut self) {
         let producer = self.producer.take();
-        let dropper = thread::Builder::new()
-            .name("producer-drop".to_owned())
-            .spawn(move || drop(producer));
+        let dropper = thread::Builder::new().name("producer-drop".to_owned()).spawn(move || drop(producer));
         if let Err(error) = dropper {
             tracing::warn!(%error, "a producer was dropped in place");
         }
@@ -255,15 +226,9 @@ fn queue(
 }
 
 fn owned(headers: &[(String, Vec<u8>)]) -> OwnedHeaders {
-    headers.iter().fold(
-        OwnedHeaders::new_with_capacity(headers.len()),
-        |owned, (key, value)| {
-            owned.insert(Header {
-                key,
-                value: Some(value),
-            })
-        },
-    )
+    headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |owned, (key, value)| {
+        owned.insert(Header { key, value: Some(value) })
+    })
 }
 
 /// Whether the broker says that there is no such topic; None when it doesn't answer.

@@ -21,20 +21,12 @@ pub fn high_watermark(conn: &Connection, topic: &str, partition: i32) -> Result<
 
 /// A client that can be asked for the watermarks of several partitions.
 pub(super) fn uncommitted(conn: &Connection) -> Result<BaseConsumer> {
-    conn.uncommitted_reader()?
-        .create()
-        .map_err(|error| failure("creating a consumer", "", &error))
+    conn.uncommitted_reader()?.create().map_err(|error| failure("creating a consumer", "", &error))
 }
 
 /// As [`high_watermark`], by a client that exists.
 pub(super) fn watermarks_by(consumer: &BaseConsumer, topic: &str, partition: i32) -> Result<(i64, i64)> {
     consumer
         .fetch_watermarks(topic, partition, PATIENCE)
-        .map_err(|error| {
-            failure(
-                &format!("asking for the watermarks of {topic}-{partition}"),
-                topic,
-                &error,
-            )
-        })
+        .map_err(|error| failure(&format!("asking for the watermarks of {topic}-{partition}"), topic, &error))
 }

@@ -23,6 +23,8 @@ pub struct Metrics {
     ended: IntCounterVec,
     refused: IntCounterVec,
     dead_letters: IntCounterVec,
+    dispatch_seconds: HistogramVec,
+    input_age: IntGaugeVec,
     rerouted: IntCounterVec,
     recoveries: IntCounterVec,
     restored: IntGaugeVec,
@@ -42,25 +44,31 @@ impl Metrics {
     pub fn new() -> Self {
         let registry = Registry::new();
         let counter = |(name, help): (&str, &str), labels: &[&str]| {
-            let counter = IntCounterVec::new(Opts::new(name, help), labels).expect("the names file has valid names");
+            let counter =
+                IntCounterVec::new(Opts::new(name, help), labels).expect("the names file has valid names");
             registry.register(Box::new(counter.clone())).expect("the names file has each name once");
             counter
         };
         let gauge = |(name, help): (&str, &str), labels: &[&str]| {
-            let gauge = IntGaugeVec::new(Opts::new(name, help), labels).expect("the names file has valid names");
+            let gauge =
+                IntGaugeVec::new(Opts::new(name, help), labels).expect("the names file has valid names");
             registry.register(Box::new(gauge.clone())).expect("the names file has each name once");
             gauge
         };
         let buckets = prometheus::exponential_buckets(0.001, 2.0, 14).expect("the buckets grow");
-        let (name, help) = names::COMMIT_SECONDS;
-        let commit_seconds = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), &["partition"])
-            .expect("the names file has valid names");
-        registry.register(Box::new(commit_seconds.clone())).expect("the names file has each name once");
+        let histogram = |(name, help): (&str, &str), labels: &[&str]| {
+            let options = HistogramOpts::new(name, help).buckets(buckets.clone());
+            let histogram = HistogramVec::new(options, labels).expect("the names file has valid names");
+            registry.register(Box::new(histogram.clone())).expect("the names file has each name once");
+            histogram
+        };
         Self {
             batches: counter(names::BATCHES, &["partition"]),
             taken: counter(names::TAKEN, &["partition"]),
             produced: counter(names::PRODUCED, &["partition"]),
-            commit_seconds,
+            commit_seconds: histogram(names::COMMIT_SECONDS, &["partition"]),
+            dispatch_seconds: histogram(names::DISPATCH_SECONDS, &[]),
+            input_age: gauge(names::INPUT_AGE, &["partition"]),
             effects: counter(names::EFFECTS, &["effect"]),
             counted: counter(names::COUNTED, &["what", "reason"]),
             attempts: counter(names::ATTEMPTS, &["outcome", "reason"]),
@@ -106,6 +114,12 @@ impl Metrics {
             self.attempts.with_label_values(&[closed.outcome.name(), closed.reason.name()]).inc();
         } else if let Event::Ended { task, closes_attempt } = event {
             self.ended.with_label_values(&[task.state.name(), task.reason.name()]).inc();
+            if let Some(first) = task.attempts.first().filter(|first| first.attempt.0 == 1) {
+                let waited = first.assigned_at.0.saturating_sub(task.submitted_at.0);
+                self.dispatch_seconds
+                    .with_label_values::<&str>(&[])
+                    .observe(Duration::from_millis(waited).as_secs_f64());
+            }
             if let (Some(_), Some(last)) = (closes_attempt, task.attempts.last()) {
                 self.attempts.with_label_values(&[last.outcome.name(), last.reason.name()]).inc();
             }
@@ -114,14 +128,20 @@ impl Metrics {
         }
     }
 
+    /// How old the newest status record was when it was taken.
+    pub fn input_age(&self, partition: i32, age: Duration) {
+        let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+        self.input_age.with_label_values(&[partition.to_string().as_str()]).set(seconds);
+    }
+
     /// A record became a dead letter.
     pub fn dead_letter(&self, reason: &'static str) {
         self.dead_letters.with_label_values(&[reason]).inc();
     }
 
-    /// A record was sent on to the partition of its pool.
-    pub fn rerouted(&self) {
-        self.rerouted.with_label_values::<&str>(&[]).inc();
+    /// Records were sent on to the partition of their pool.
+    pub fn rerouted(&self, records: usize) {
+        self.rerouted.with_label_values::<&str>(&[]).inc_by(records as u64);
     }
 
     /// A processor began anew.
@@ -139,7 +159,9 @@ impl Metrics {
     pub fn set_tasks(&self, rows: &[(String, &'static str, u64)]) {
         self.tasks.reset();
         for (pool, state, count) in rows {
-            self.tasks.with_label_values(&[pool.as_str(), state]).set(i64::try_from(*count).unwrap_or(i64::MAX));
+            self.tasks
+                .with_label_values(&[pool.as_str(), state])
+                .set(i64::try_from(*count).unwrap_or(i64::MAX));
         }
     }
 
@@ -147,7 +169,9 @@ impl Metrics {
     pub fn set_workers(&self, rows: &[(String, &'static str, u64)]) {
         self.workers.reset();
         for (pool, state, count) in rows {
-            self.workers.with_label_values(&[pool.as_str(), state]).set(i64::try_from(*count).unwrap_or(i64::MAX));
+            self.workers
+                .with_label_values(&[pool.as_str(), state])
+                .set(i64::try_from(*count).unwrap_or(i64::MAX));
         }
     }
 

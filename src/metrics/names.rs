@@ -3,13 +3,22 @@
 /// Committed batches.
 pub(super) const BATCHES: (&str, &str) = ("yardmaster_batches_total", "Committed batches");
 /// Taken records.
-pub(super) const TAKEN: (&str, &str) = ("yardmaster_records_taken_total", "Records taken from tasks and status");
+pub(super) const TAKEN: (&str, &str) =
+    ("yardmaster_records_taken_total", "Records taken from tasks and status");
 /// Produced records.
 pub(super) const PRODUCED: (&str, &str) =
     ("yardmaster_records_produced_total", "Records produced inside transactions");
 /// Time of a batch.
 pub(super) const COMMIT_SECONDS: (&str, &str) =
     ("yardmaster_batch_seconds", "Time from deciding a batch to its release");
+/// Time from a task's submission to its first assignment, told when it has ended.
+pub(super) const DISPATCH_SECONDS: (&str, &str) = (
+    "yardmaster_dispatch_seconds",
+    "Time from the submission of a task to its first assignment, observed when the task has ended",
+);
+/// How far behind a processor reads.
+pub(super) const INPUT_AGE: (&str, &str) =
+    ("yardmaster_input_age_seconds", "Age of the newest status record when it was taken");
 /// Effects.
 pub(super) const EFFECTS: (&str, &str) = ("yardmaster_effects_total", "Effects by kind");
 /// No-ops.
@@ -34,6 +43,7 @@ pub(super) const RECOVERIES: (&str, &str) =
 pub(super) const RESTORED: (&str, &str) =
     ("yardmaster_restored_records", "Changelog records that the last restore read");
 /// Tasks by state.
-pub(super) const TASKS: (&str, &str) = ("yardmaster_tasks", "Tasks by pool and state, terminal ones included");
+pub(super) const TASKS: (&str, &str) =
+    ("yardmaster_tasks", "Tasks by pool and state, terminal ones included");
 /// Workers by state.
 pub(super) const WORKERS: (&str, &str) = ("yardmaster_workers", "Registered workers by pool and state");

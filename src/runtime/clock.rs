@@ -1,34 +1,45 @@
 //! The processor's clock: the last batch's time plus monotonic time since. A step of the wall clock never moves it, and
 //! an outage freezes it, so leases don't run out while nobody could renew them.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use yardmaster_topologies::time::{Now, ProcessorMs, WallMs};
 
+/// How much time may count between two looks. A processor looks many times a second; when it didn't, it was stopped or
+/// waited for Kafka, and has not read what workers said meanwhile.
+const GAP_MAX: Duration = Duration::from_secs(1);
+
 /// One processor's clock.
 #[derive(Debug)]
-pub struct Clock {
+pub(super) struct Clock {
     base: ProcessorMs,
     since: Instant,
+    looked_at: Instant,
 }
 
 impl Clock {
     /// Goes on from the time of the last batch.
-    #[must_use]
-    pub fn resume(at: ProcessorMs) -> Self {
-        Self { base: at, since: Instant::now() }
+    pub(super) fn resume(at: ProcessorMs) -> Self {
+        let now = Instant::now();
+        Self { base: at, since: now, looked_at: now }
     }
 
     /// The time now, on both clocks.
-    #[must_use]
-    pub fn now(&self) -> Now {
-        let passed = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Now { processor: ProcessorMs(self.base.0.saturating_add(passed)), wall: wall() }
+    pub(super) fn now(&mut self) -> Now {
+        Now { processor: self.look(Instant::now()), wall: wall() }
     }
 
     /// Puts the clock back to `at`: what passed since then did not count.
-    pub fn freeze(&mut self, at: ProcessorMs) {
+    pub(super) fn freeze(&mut self, at: ProcessorMs) {
         *self = Self::resume(at);
+    }
+
+    fn look(&mut self, now: Instant) -> ProcessorMs {
+        let gap = now.saturating_duration_since(self.looked_at);
+        self.since += gap.saturating_sub(GAP_MAX);
+        self.looked_at = now;
+        let passed = now.saturating_duration_since(self.since).as_millis();
+        ProcessorMs(self.base.0.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX)))
     }
 }
 
@@ -37,4 +48,26 @@ impl Clock {
 pub fn wall() -> WallMs {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goes_on_from_the_last_batch() {
+        let mut clock = Clock::resume(ProcessorMs(5_000));
+        let start = clock.since;
+        assert_eq!(clock.look(start + Duration::from_millis(300)), ProcessorMs(5_300));
+        assert_eq!(clock.look(start + Duration::from_millis(900)), ProcessorMs(5_900));
+    }
+
+    #[test]
+    fn a_pause_of_the_process_hardly_counts() {
+        let mut clock = Clock::resume(ProcessorMs(0));
+        let start = clock.since;
+        assert_eq!(clock.look(start + Duration::from_millis(500)), ProcessorMs(500));
+        assert_eq!(clock.look(start + Duration::from_secs(60)), ProcessorMs(1_500));
+        assert_eq!(clock.look(start + Duration::from_millis(60_250)), ProcessorMs(1_750));
+    }
 }

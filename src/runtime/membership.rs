@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names::Names;
 use super::placement::place;
-use crate::kafka::{Connection, KafkaFailure, OutRecord, Submitter, Tail, Transactions};
+use crate::kafka::{Connection, KafkaFailure, OutRecord, Submitter, Tail, Transactions, high_watermark};
 
 /// How often an instance says that it is there.
 pub(super) const ANNOUNCE_EVERY: Duration = Duration::from_millis(500);
@@ -17,11 +17,17 @@ pub(super) const ANNOUNCE_EVERY: Duration = Duration::from_millis(500);
 /// How long a fresh instance listens before it may be the placer.
 const LISTEN: Duration = Duration::from_millis(1_200);
 
+/// How long the placement may take to be read to its end.
+const READ_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What an instance says about itself, on `instances`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Announcement {
     pub(super) v: u32,
     pub(super) instance: String,
+    /// This life of it; later lives sort higher.
+    #[serde(default)]
+    pub(super) incarnation: String,
     pub(super) url: String,
     /// The partitions that it serves now.
     pub(super) partitions: Vec<i32>,
@@ -50,6 +56,8 @@ pub(super) struct Membership {
     conn: Connection,
     submitter: Arc<Submitter>,
     id: String,
+    incarnation: String,
+    is_replaced: bool,
     partitions: i32,
     timeout: Duration,
     instances: Tail,
@@ -65,13 +73,16 @@ impl Membership {
         conn: &Connection,
         names: &Names,
         submitter: Arc<Submitter>,
-        (id, partitions, timeout): (String, i32, Duration),
+        (id, incarnation): (&str, &str),
+        (partitions, timeout): (i32, Duration),
     ) -> Result<Self, KafkaFailure> {
         Ok(Self {
             names: names.clone(),
             conn: conn.clone(),
             submitter,
-            id,
+            id: id.to_owned(),
+            incarnation: incarnation.to_owned(),
+            is_replaced: false,
             partitions,
             timeout,
             instances: Tail::open(conn, &names.instances(), 1, None)?,
@@ -93,19 +104,27 @@ impl Membership {
     /// Reads what others said, and places if that is this instance's turn.
     pub(super) fn observe(&mut self) -> Result<(), KafkaFailure> {
         self.read_instances()?;
-        self.read_placements()?;
+        self.read_placements(Duration::ZERO)?;
         let timeout = self.timeout;
         self.peers.retain(|_, peer| peer.heard_at.elapsed() < timeout);
-        if self.began.elapsed() < LISTEN || self.peers.keys().next() != Some(&self.id) {
+        let is_turn = self.began.elapsed() >= LISTEN && self.peers.keys().next() == Some(&self.id);
+        if !is_turn || self.is_replaced || self.wanted() == self.owners {
             return Ok(());
         }
+        self.write()
+    }
+
+    /// Who should own what, by who is heard.
+    fn wanted(&self) -> BTreeMap<i32, String> {
         let live: BTreeSet<String> = self.peers.keys().cloned().collect();
-        let placed = place(self.partitions, &live, &self.owners);
-        if placed == self.owners { Ok(()) } else { self.write(placed) }
+        place(self.partitions, &live, &self.owners)
     }
 
     /// The partitions that are placed here.
     pub(super) fn own(&self) -> BTreeSet<i32> {
+        if self.is_replaced {
+            return BTreeSet::new();
+        }
         self.owners.iter().filter(|(_, owner)| **owner == self.id).map(|(partition, _)| *partition).collect()
     }
 
@@ -117,7 +136,9 @@ impl Membership {
     /// Where the other partitions are, as far as their owners are heard.
     pub(super) fn elsewhere(&self) -> BTreeMap<i32, String> {
         let others = self.owners.iter().filter(|(_, owner)| **owner != self.id);
-        others.filter_map(|(partition, owner)| Some((*partition, self.peers.get(owner)?.url.clone()))).collect()
+        others
+            .filter_map(|(partition, owner)| Some((*partition, self.peers.get(owner)?.url.clone())))
+            .collect()
     }
 
     /// Whether a live instance still serves this partition: it gets a moment to finish its batch.
@@ -129,6 +150,9 @@ impl Membership {
         while let Some(record) = self.instances.poll(Duration::ZERO)? {
             let Some(value) = record.value else { continue };
             match serde_json::from_slice::<Announcement>(&value) {
+                Ok(said) if said.instance == self.id && said.incarnation != self.incarnation => {
+                    self.meet_namesake(&said);
+                }
                 Ok(said) if said.leaving => {
                     self.peers.remove(&said.instance);
                 }
@@ -142,9 +166,22 @@ impl Membership {
         Ok(())
     }
 
-    fn read_placements(&mut self) -> Result<(), KafkaFailure> {
-        while let Some(record) = self.placements.poll(Duration::ZERO)? {
-            let (Some(key), Some(value)) = (record.key, record.value) else { continue };
+    /// Two processes with one id would claim the same partitions from each other for ever: the older one yields.
+    fn meet_namesake(&mut self, said: &Announcement) {
+        if said.incarnation > self.incarnation && !said.leaving && !self.is_replaced {
+            self.is_replaced = true;
+            let id = &self.id;
+            tracing::error!(
+                "another process has the instance.id {id}: this one gives up its partitions; stop one of them"
+            );
+        }
+    }
+
+    fn read_placements(&mut self, wait: Duration) -> Result<(), KafkaFailure> {
+        while let Some(record) = self.placements.poll(wait)? {
+            let (Some(key), Some(value)) = (record.key, record.value) else {
+                continue;
+            };
             let partition = std::str::from_utf8(&key).ok().and_then(|key| key.parse().ok());
             match (partition, serde_json::from_slice::<Placed>(&value)) {
                 (Some(partition), Ok(placed)) if placed.epoch >= self.epoch => {
@@ -160,11 +197,32 @@ impl Membership {
         Ok(())
     }
 
-    /// Writes a placement with the next epoch, all of it or nothing; a placer that was doubled is fenced by this.
-    fn write(&mut self, placed: BTreeMap<i32, String>) -> Result<(), KafkaFailure> {
+    /// Reads the placement to its end. Call it after a fence: then nothing of another placer is still to come.
+    fn read_to_end(&mut self) -> Result<(), KafkaFailure> {
+        let (_, end) = high_watermark(&self.conn, &self.names.placement(), 0)?;
+        let deadline = Instant::now() + READ_PATIENCE;
+        while self.placements.position(0).is_none_or(|position| position < end) {
+            if Instant::now() >= deadline {
+                return Err(KafkaFailure::Unreachable(format!(
+                    "the placement was not read to its end at {end} in time"
+                )));
+            }
+            self.read_placements(Duration::from_millis(20))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a placement with the next epoch, all of it or nothing. Claims first: a placer that was doubled is fenced
+    /// by this, and what it wrote before is read before anything is decided.
+    fn write(&mut self) -> Result<(), KafkaFailure> {
+        let mut transaction = Transactions::claim(&self.conn, &self.names.placer_id())?;
+        self.read_to_end()?;
+        let placed = self.wanted();
+        if placed == self.owners {
+            return Ok(());
+        }
         let epoch = self.epoch + 1;
         let topic = self.names.placement();
-        let mut transaction = Transactions::claim(&self.conn, &self.names.placer_id())?;
         transaction.begin()?;
         for (partition, owner) in &placed {
             let record = Placed { v: 1, epoch, owner: owner.clone(), standbys: Vec::new() };

@@ -3,6 +3,7 @@
 mod channels;
 mod clock;
 mod deadletter;
+mod figures;
 mod membership;
 mod names;
 mod partition;

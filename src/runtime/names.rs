@@ -105,7 +105,11 @@ impl Names {
             topic(
                 self.changelog(),
                 partitions,
-                &[("cleanup.policy", "compact"), ("delete.retention.ms", "86400000"), ("segment.ms", "86400000")],
+                &[
+                    ("cleanup.policy", "compact"),
+                    ("delete.retention.ms", "86400000"),
+                    ("segment.ms", "86400000"),
+                ],
             ),
             topic(self.instances(), 1, &[("cleanup.policy", "compact,delete"), ("retention.ms", "3600000")]),
             topic(self.placement(), 1, &[("cleanup.policy", "compact")]),

@@ -83,6 +83,12 @@ impl Partition {
         self.hand_over(TopicWork::EnsureReply { topic, to: self.local_sender.clone() });
     }
 
+    pub(super) fn look_for_channels(&self, workers: Vec<(Pool, WorkerName)>) {
+        if !workers.is_empty() {
+            self.hand_over(TopicWork::LookForChannels { workers, to: self.local_sender.clone() });
+        }
+    }
+
     fn hand_over(&self, work: TopicWork) {
         if self.topics.send(work).is_err() {
             tracing::warn!(partition = self.number, "the topics' thread is gone: this process is stopping");

@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Gives every partition to a live instance. Owners that live keep what they have, up to an even share; what is left goes
 /// to those with the least. Deterministic: ties go to the lower name and the lower partition.
 #[must_use]
-pub fn place(partitions: i32, live: &BTreeSet<String>, owners: &BTreeMap<i32, String>) -> BTreeMap<i32, String> {
+pub fn place(
+    partitions: i32,
+    live: &BTreeSet<String>,
+    owners: &BTreeMap<i32, String>,
+) -> BTreeMap<i32, String> {
     let mut placed = BTreeMap::new();
     if live.is_empty() {
         return placed;
@@ -15,7 +19,9 @@ pub fn place(partitions: i32, live: &BTreeSet<String>, owners: &BTreeMap<i32, St
     let mut loads: BTreeMap<&String, usize> = live.iter().map(|id| (id, 0)).collect();
     let mut full_shares = more;
     for partition in 0..partitions {
-        let Some((id, load)) = owners.get(&partition).and_then(|id| loads.get_key_value(id)) else { continue };
+        let Some((id, load)) = owners.get(&partition).and_then(|id| loads.get_key_value(id)) else {
+            continue;
+        };
         let (id, load) = (*id, *load);
         // `more` instances may have one above the even share.
         let may_keep = load < least || (load == least && full_shares > 0);
@@ -31,7 +37,9 @@ pub fn place(partitions: i32, live: &BTreeSet<String>, owners: &BTreeMap<i32, St
         if placed.contains_key(&partition) {
             continue;
         }
-        let Some((id, load)) = loads.iter().min_by_key(|(id, load)| (**load, (*id).clone())) else { continue };
+        let Some((id, load)) = loads.iter().min_by_key(|(id, load)| (**load, **id)) else {
+            continue;
+        };
         let (id, load) = (*id, *load);
         loads.insert(id, load + 1);
         placed.insert(partition, id.clone());

@@ -13,6 +13,7 @@ use yardmaster_state::{
 use yardmaster_topologies::event::Local;
 use yardmaster_topologies::settings::Settings;
 
+use super::channels::{LOOK_EVERY, ready_channels};
 use super::partition::{Partition, committed};
 use super::registry::{Committed, OwnedPartition};
 use super::session::{begin, needs_rebuild};
@@ -77,12 +78,16 @@ impl Processor {
 fn run(partition: &Partition, conn: &Connection, stores: &StoreSettings, settings: &Settings) {
     let mut pause = PAUSE_MIN;
     while !partition.is_stopping() {
+        let served = Served(partition);
         let ended = with_store(partition, conn, stores, settings);
-        partition.registry.remove(partition.number);
+        drop(served);
         match ended {
             Ok(End::Stopped) => break,
             Ok(End::Fenced) => {
-                tracing::warn!(partition = partition.number, "fenced: another instance has claimed this partition");
+                tracing::warn!(
+                    partition = partition.number,
+                    "fenced: another instance has claimed this partition"
+                );
                 break;
             }
             Ok(End::Halted) => wait_for_stop(partition),
@@ -95,6 +100,22 @@ fn run(partition: &Partition, conn: &Connection, stores: &StoreSettings, setting
         }
     }
     tracing::info!(partition = partition.number, "released");
+}
+
+/// What a broken session leaves to the next one.
+#[derive(Default)]
+struct Pending {
+    local: Vec<Local>,
+    rewrite: Vec<Vec<u8>>,
+}
+
+/// Takes the partition from the registry when its thread ends, also by a panic: or its store would stay open.
+struct Served<'p>(&'p Partition);
+
+impl Drop for Served<'_> {
+    fn drop(&mut self) {
+        self.0.registry.remove(self.0.number);
+    }
 }
 
 enum End {
@@ -153,7 +174,7 @@ fn sessions(
     settings: &Settings,
 ) -> Result<End, String> {
     let mut pause = PAUSE_MIN;
-    let mut pending = Vec::new();
+    let mut pending = Pending::default();
     while !partition.is_stopping() {
         let began = Instant::now();
         let broken = match session(partition, conn, store, settings, &mut pending) {
@@ -191,17 +212,27 @@ fn session(
     conn: &Connection,
     store: &Arc<DiskStore>,
     settings: &Settings,
-    pending: &mut Vec<Local>,
+    pending: &mut Pending,
 ) -> Result<(), Broken> {
     let shared: Arc<dyn Store> = Arc::<DiskStore>::clone(store);
     let mut session = begin(partition, conn, Arc::clone(&shared), settings)?;
-    session.local.append(pending);
+    session.local.append(&mut pending.local);
+    session.rewrite.append(&mut pending.rewrite);
     partition.committed(&session.checkpoint);
     serve(partition, shared, &session.checkpoint);
+    let mut looked_at = Instant::now();
     while !partition.is_stopping() {
+        if looked_at.elapsed() > LOOK_EVERY {
+            looked_at = Instant::now();
+            partition.look_for_channels(ready_channels(store.as_ref())?);
+        }
         if let Err(broken) = session.step() {
+            // The next session brings its own settings; the rest would be forgotten.
+            pending.local = std::mem::take(&mut session.local);
+            pending.local.retain(|event| !matches!(event, Local::Configured(_)));
+            pending.rewrite = std::mem::take(&mut session.rewrite);
             // A channel that is gone must be known before the batch is made again, or it would fail for ever.
-            pending.extend(session.transactions.missing_topics().iter().filter_map(|topic| {
+            pending.local.extend(session.transactions.missing_topics().iter().filter_map(|topic| {
                 match partition.names.channel_of(topic) {
                     Some((pool, worker)) => Some(Local::ChannelLost { pool, worker }),
                     None if partition.is_own(topic) => None,

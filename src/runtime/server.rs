@@ -24,6 +24,9 @@ use crate::metrics::Metrics;
 /// A processor that was fenced is started again at most this often, while the placement names this instance.
 const CLAIM_AGAIN: Duration = Duration::from_secs(1);
 
+/// How often the placement is looked at.
+const TURN_EVERY: Duration = Duration::from_millis(100);
+
 /// How long a claim waits for the old owner to finish its batch.
 const HANDOVER: Duration = Duration::from_secs(2);
 
@@ -105,6 +108,8 @@ struct Owner {
     stores: StoreSettings,
     running: BTreeMap<i32, (Processor, Instant)>,
     waiting: BTreeMap<i32, Instant>,
+    incarnation: String,
+    announced_at: Option<Instant>,
 }
 
 impl Owner {
@@ -114,18 +119,25 @@ impl Owner {
             namespace: server.config.namespace.clone(),
             cache: BlockCache::new(server.config.store_cache_bytes),
         };
-        Self { server, topics, stores, running: BTreeMap::new(), waiting: BTreeMap::new() }
+        Self {
+            server,
+            topics,
+            stores,
+            running: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            incarnation: ulid::Ulid::generate().to_string(),
+            announced_at: None,
+        }
     }
 
     fn follow(mut self) {
         let mut membership = None;
         while !self.server.stop.load(Ordering::Relaxed) {
-            let began = Instant::now();
             if let Err(error) = self.turn(&mut membership) {
                 tracing::warn!(%error, "the placement can't be followed, trying again; what is owned goes on");
                 membership = None;
             }
-            thread::sleep(ANNOUNCE_EVERY.saturating_sub(began.elapsed()).min(ANNOUNCE_EVERY));
+            thread::sleep(TURN_EVERY);
         }
         self.leave(membership.as_ref());
     }
@@ -135,12 +147,17 @@ impl Owner {
         let membership = match membership {
             Some(membership) => membership,
             None => {
-                let who = (config.instance_id.clone(), config.partitions, config.instance_timeout);
-                let submitter = Arc::clone(&self.server.submitter);
-                membership.insert(Membership::open(&self.server.connection, &self.server.names, submitter, who)?)
+                let server = &self.server;
+                let who = (config.instance_id.as_str(), self.incarnation.as_str());
+                let rules = (config.partitions, config.instance_timeout);
+                let submitter = Arc::clone(&server.submitter);
+                membership.insert(Membership::open(&server.connection, &server.names, submitter, who, rules)?)
             }
         };
-        membership.announce(&self.announcement(false))?;
+        if self.announced_at.is_none_or(|at| at.elapsed() >= ANNOUNCE_EVERY) {
+            membership.announce(&self.announcement(false))?;
+            self.announced_at = Some(Instant::now());
+        }
         membership.observe()?;
         self.server.registry.place_elsewhere(membership.elsewhere());
         self.claim(membership);
@@ -151,6 +168,7 @@ impl Owner {
         Announcement {
             v: 1,
             instance: self.server.config.instance_id.clone(),
+            incarnation: self.incarnation.clone(),
             url: self.server.config.http_advertise.clone(),
             partitions: self.running.keys().copied().collect(),
             leaving,
@@ -160,17 +178,16 @@ impl Owner {
     /// Starts and stops processors until they match the placement.
     fn claim(&mut self, membership: &Membership) {
         let own = membership.own();
-        let over: Vec<i32> = self
-            .running
-            .iter()
-            .filter(|(partition, (processor, began))| {
-                !own.contains(partition) || (processor.is_over() && began.elapsed() > CLAIM_AGAIN)
-            })
-            .map(|(partition, _)| *partition)
-            .collect();
-        for (processor, _) in over.iter().filter_map(|partition| self.running.get(partition)) {
-            processor.ask_to_stop();
+        for (partition, (processor, _)) in &self.running {
+            if !own.contains(partition) {
+                processor.ask_to_stop();
+            }
         }
+        // Only those that have ended: to wait for the others would silence this instance.
+        let is_over =
+            |(processor, began): &(Processor, Instant)| processor.is_over() && began.elapsed() > CLAIM_AGAIN;
+        let over: Vec<i32> =
+            self.running.iter().filter(|(_, it)| is_over(it)).map(|(partition, _)| *partition).collect();
         for partition in over {
             if let Some((processor, _)) = self.running.remove(&partition) {
                 processor.join();

@@ -79,7 +79,9 @@ fn fresh_secret() -> [u8; 32] {
 fn inputs(partition: &Partition, conn: &Connection, checkpoint: &Checkpoint) -> Result<Source, Broken> {
     let mut next = [0_i64; 2];
     for (input, position) in padded(checkpoint).iter().enumerate() {
-        let Some(topic) = partition.inputs.get(input) else { continue };
+        let Some(topic) = partition.inputs.get(input) else {
+            continue;
+        };
         let (first, end) = high_watermark(conn, topic, partition.number)?;
         let is_fresh = checkpoint.sequence == 0;
         let wanted = if is_fresh { first } else { position.0 };
@@ -117,7 +119,9 @@ fn restore(partition: &Partition, conn: &Connection, store: &dyn Store) -> Resul
                     progress = Instant::now();
                     partition.metrics.restored(partition.number, restore.report().records_read);
                 }
-                None if progress.elapsed() > STALL => return Err(stalled(&topic, partition.number, end).into()),
+                None if progress.elapsed() > STALL => {
+                    return Err(stalled(&topic, partition.number, end).into());
+                }
                 None => {}
             }
             if partition.is_stopping() {

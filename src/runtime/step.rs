@@ -70,13 +70,14 @@ impl Session<'_> {
         // 2. Decide: pure, over an overlay; the store stays as it is.
         let began = Instant::now();
         let Take { status, commands, dead, next, records, .. } = take;
-        let local = std::mem::take(&mut self.local);
-        let input =
-            BatchInput { local: local.clone(), status, commands, now, rewrite: std::mem::take(&mut self.rewrite) };
+        // Both stay here until the commit: a session that breaks hands them to the next one.
+        let (local, rewrite) = (self.local.clone(), self.rewrite.clone());
+        let input = BatchInput { local: local.clone(), status, commands, now, rewrite };
         let decided = self.grid.decide(self.store.as_ref(), input)?;
         self.due_at = decided.due_at;
         self.more = decided.more;
         if records == 0 && decided.batch.is_empty() && decided.effects.is_empty() {
+            self.local.clear();
             return Ok(());
         }
 
@@ -90,7 +91,12 @@ impl Session<'_> {
         }
         let seal = self.seal(next, now, &local);
         let copy = self.batch_event(&seal);
-        send::event_to(&mut self.transactions, &self.partition.names.events(), Some(self.partition.number), &copy)?;
+        send::event_to(
+            &mut self.transactions,
+            &self.partition.names.events(),
+            Some(self.partition.number),
+            &copy,
+        )?;
         let rows = decided.batch.changelog(seal.clone());
         self.send_rows(&rows)?;
 
@@ -106,6 +112,8 @@ impl Session<'_> {
         batch.checkpoint = Some(checkpoint.clone());
         self.store.commit(&batch)?;
         self.checkpoint = checkpoint;
+        self.local.clear();
+        self.rewrite.clear();
 
         // 6. Release: readers see it, who waits is answered, topics are made.
         self.release(effects);
@@ -117,6 +125,7 @@ impl Session<'_> {
     }
 
     fn take(&mut self) -> Result<Take, KafkaFailure> {
+        let wait = self.wait();
         let reading = Reading {
             partition: self.partition.number,
             partitions: self.partition.partitions,
@@ -124,11 +133,10 @@ impl Session<'_> {
             defaults: &self.defaults,
         };
         let limits = TakeLimits { records: self.partition.records_max, bytes: self.partition.bytes_max };
-        let wait = self.wait();
         Take::fill(&reading, &mut self.source, wait, limits)
     }
 
-    fn wait(&self) -> Duration {
+    fn wait(&mut self) -> Duration {
         if self.more || !self.local.is_empty() {
             return Duration::ZERO;
         }
@@ -139,6 +147,9 @@ impl Session<'_> {
 
     /// The batch's time. It stands still while what workers said waits to be read: their heartbeats may be in there.
     fn time(&mut self, take: &Take) -> Now {
+        if let Some(age) = take.status_lag {
+            self.partition.metrics.input_age(self.partition.number, age);
+        }
         let lag_max = self.partition.lease.as_duration() / 3;
         if !take.is_dry && take.status_lag.is_some_and(|lag| lag > lag_max) {
             self.clock.freeze(ProcessorMs(self.checkpoint.at_ms));
@@ -151,19 +162,24 @@ impl Session<'_> {
     /// Records of other partitions' pools are sent on and acknowledged before the batch passes them. Outside the
     /// transaction: an open transaction on an input would stall its reader, and every command and status may repeat.
     fn send_on(&self, take: &Take) -> Result<(), KafkaFailure> {
-        for record in &take.misrouted {
-            let Some(topic) = self.partition.inputs.get(record.input) else { continue };
-            let hop = (super::deadletter::HOP.to_owned(), b"1".to_vec());
-            let key = record.pool.as_str().as_bytes();
-            self.partition.submitter.send_to_blocking(topic, record.partition, key, &record.value, &[hop])?;
-            self.partition.metrics.rerouted();
+        for (input, topic) in self.partition.inputs.iter().enumerate() {
+            let of_input = take.misrouted.iter().filter(|record| record.input == input);
+            let records: Vec<(i32, &[u8], &[u8])> = of_input
+                .map(|record| (record.partition, record.pool.as_str().as_bytes(), record.value.as_slice()))
+                .collect();
+            if !records.is_empty() {
+                let hop = (super::deadletter::HOP.to_owned(), b"1".to_vec());
+                self.partition.submitter.send_all_blocking(topic, &records, &[hop])?;
+                self.partition.metrics.rerouted(records.len());
+            }
         }
         Ok(())
     }
 
     fn seal(&self, next: [Option<NextOffset>; 2], now: Now, local: &[Local]) -> Seal {
         let from = |input: usize| self.checkpoint.inputs.get(input).copied().unwrap_or_default();
-        let inputs = next.iter().enumerate().map(|(input, to)| (from(input), to.unwrap_or_else(|| from(input))));
+        let inputs =
+            next.iter().enumerate().map(|(input, to)| (from(input), to.unwrap_or_else(|| from(input))));
         Seal {
             sequence: self.checkpoint.sequence + 1,
             inputs: inputs.collect(),

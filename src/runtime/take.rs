@@ -87,7 +87,10 @@ impl Take {
             *next = Some(NextOffset(record.offset + 1));
         }
         if record.input == STATUS {
-            let age = record.timestamp_ms.and_then(|at| u64::try_from(at).ok()).map(|at| wall().0.saturating_sub(at));
+            let age = record
+                .timestamp_ms
+                .and_then(|at| u64::try_from(at).ok())
+                .map(|at| wall().0.saturating_sub(at));
             self.status_lag = age.map(Duration::from_millis);
         }
         let Some(value) = record.value.as_deref() else {
@@ -102,7 +105,10 @@ impl Take {
         } else {
             decode_status(value, reading.defaults).and_then(|statuses| match statuses.first() {
                 Some(first) => Ok((first.pool.clone(), Decoded::Status(statuses))),
-                None => Err(Undecodable::Bad { reason: BadReason::BadField, detail: "events: is empty".to_owned() }),
+                None => Err(Undecodable::Bad {
+                    reason: BadReason::BadField,
+                    detail: "events: is empty".to_owned(),
+                }),
             })
         };
         match read {
@@ -126,7 +132,8 @@ impl Take {
             return;
         }
         if record.headers.iter().any(|(name, _)| name == HOP) {
-            let detail = format!("pool {pool} belongs to partition {partition}, and it was sent on once already");
+            let detail =
+                format!("pool {pool} belongs to partition {partition}, and it was sent on once already");
             return self.bury(reading, &record, BadReason::Misrouted, detail);
         }
         let value = record.value.unwrap_or_default();

@@ -107,7 +107,9 @@ impl Control {
     pub(crate) fn stop(&self, stop: Stop) {
         let mut state = self.lock();
         match &mut state.stop {
-            Some(before) if before.reason < stop.reason && stop.reason == StopReason::Abandoned => *before = stop,
+            Some(before) if before.reason < stop.reason && stop.reason == StopReason::Abandoned => {
+                *before = stop
+            }
             Some(_) => {}
             none => *none = Some(stop),
         }

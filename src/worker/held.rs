@@ -98,7 +98,9 @@ impl Holdings {
 
     /// Gives up one attempt.
     pub(crate) fn abandon(&mut self, key: &Key, grace: Duration) {
-        let Some(held) = self.attempts.get_mut(key) else { return };
+        let Some(held) = self.attempts.get_mut(key) else {
+            return;
+        };
         match &held.stage {
             Stage::Running { control, .. } => {
                 control.stop(Stop { reason: StopReason::Abandoned, grace });

@@ -52,7 +52,11 @@ mod tests {
         lease.renew(start + 4 * S);
         assert_eq!(lease.ends_at(), start + 17 * S);
         lease.renew(start + 2 * S);
-        assert_eq!(lease.ends_at(), start + 17 * S, "an older acknowledgement that comes late changes nothing");
+        assert_eq!(
+            lease.ends_at(),
+            start + 17 * S,
+            "an older acknowledgement that comes late changes nothing"
+        );
     }
 
     #[test]

@@ -8,14 +8,24 @@
 
 mod control;
 mod handler;
+mod held;
 mod lease;
+mod link;
+mod outbox;
 mod output;
 mod process_group;
+mod registration;
 mod run_process;
+mod session;
+mod start;
 mod tail;
 
 pub use control::{Control, Stop, StopReason};
 pub use handler::{Assignment, End, Finish, Handler};
 pub use lease::Lease;
+pub use link::{Link, LinkError, Ticket};
+pub use registration::Departure;
 pub use run_process::RunProcess;
+pub use session::OnServerLost;
+pub use start::{Worker, WorkerOptions, WorkerOrders};
 pub use tail::Capture;

@@ -79,7 +79,9 @@ impl Outbox {
         let mut deliveries = Vec::new();
         let mut again = Vec::new();
         for (ticket, has_arrived) in link.delivered() {
-            let Some(sent) = self.in_flight.remove(&ticket) else { continue };
+            let Some(sent) = self.in_flight.remove(&ticket) else {
+                continue;
+            };
             if has_arrived {
                 deliveries.push(Delivery::Acknowledged(sent));
             } else {

@@ -77,7 +77,11 @@ fn read_all(mut stream: impl Read, mut log: Option<File>, mut take: impl FnMut(&
 
 /// The file for a stream of an attempt: `<dir>/<pool>/<task>.<attempt>.out`. Slashes of an id become directories' safe
 /// cousin `%2F`, so that no id can point outside.
-pub(crate) fn open_log(dir: Option<&Path>, assignment: &Assignment, stream: &str) -> io::Result<Option<File>> {
+pub(crate) fn open_log(
+    dir: Option<&Path>,
+    assignment: &Assignment,
+    stream: &str,
+) -> io::Result<Option<File>> {
     let Some(dir) = dir else { return Ok(None) };
     let dir = dir.join(assignment.pool.as_str());
     fs::create_dir_all(&dir)?;

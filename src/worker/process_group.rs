@@ -31,15 +31,22 @@ impl ProcessGroup {
     /// Starts the command as the leader of a group of its own. `control` is woken when it has ended.
     pub(crate) fn start(command: &mut Command, control: Control) -> io::Result<(Self, Pipes)> {
         let mut child = command.process_group(0).spawn()?;
-        let pipes = Pipes { stdin: child.stdin.take(), stdout: child.stdout.take(), stderr: child.stderr.take() };
+        let pipes =
+            Pipes { stdin: child.stdin.take(), stdout: child.stdout.take(), stderr: child.stderr.take() };
         let group = Pid::from_raw(child.id().cast_signed());
         let shared = Arc::new(Mutex::new(Shared::default()));
         let theirs = Arc::clone(&shared);
-        thread::Builder::new().name("task-wait".to_owned()).spawn(move || {
+        let watched = thread::Builder::new().name("task-wait".to_owned()).spawn(move || {
             let ended = wait(child, group, &theirs);
             lock(&theirs).ended = Some(ended);
             control.wake();
-        })?;
+        });
+        if let Err(error) = watched {
+            // Nobody would see its end: it must not run on beside the next attempt.
+            killpg(group, Signal::SIGKILL).ok();
+            nix::sys::wait::waitpid(group, None).ok();
+            return Err(error);
+        }
         Ok((Self { group, shared }, pipes))
     }
 

@@ -69,8 +69,9 @@ impl RunProcess {
             return Err(Box::new(final_failure("spawn", why.to_owned())));
         };
         let log = |stream| {
-            open_log(self.log_dir.as_deref(), assignment, stream)
-                .map_err(|error| Box::new(Finish::failed("spawn", format!("the log can't be written: {error}"))))
+            open_log(self.log_dir.as_deref(), assignment, stream).map_err(|error| {
+                Box::new(Finish::failed("spawn", format!("the log can't be written: {error}")))
+            })
         };
         let (out_log, err_log) = (log("out")?, log("err")?);
         let mut command = Command::new(program);
@@ -84,19 +85,22 @@ impl RunProcess {
         let Pipes { stdin, stdout, stderr } = pipes;
         give_payload(stdin, assignment.payload.as_ref());
         let head = assignment.result_bytes_max.saturating_add(1);
-        let read = |error: io::Error| Box::new(Finish::failed("spawn", format!("no thread to read with: {error}")));
-        Ok(Running {
-            group,
-            stdout: Reading::start(stdout, Capture::new(head, TAIL_BYTES_MAX), out_log).map_err(read)?,
-            stderr: Reading::start(stderr, Capture::new(0, TAIL_BYTES_MAX), err_log).map_err(read)?,
-        })
+        let read = |error: io::Error| {
+            // It is reported as failed: it must not run on beside the next attempt.
+            group.signal(Signal::SIGKILL);
+            Box::new(Finish::failed("spawn", format!("no thread to read with: {error}")))
+        };
+        let stdout = Reading::start(stdout, Capture::new(head, TAIL_BYTES_MAX), out_log).map_err(&read)?;
+        let stderr = Reading::start(stderr, Capture::new(0, TAIL_BYTES_MAX), err_log).map_err(&read)?;
+        Ok(Running { group, stdout, stderr })
     }
 }
 
 impl Running {
     fn finish(self, assignment: &Assignment, control: &Control, started_at: WallMs) -> Finish {
         let ended = self.wait(control);
-        let mut report = Report { started_at: Some(started_at), ended_at: Some(wall_now()), ..Report::default() };
+        let mut report =
+            Report { started_at: Some(started_at), ended_at: Some(wall_now()), ..Report::default() };
         report.stderr_tail = self.stderr.finish(Capture::tail);
         let limit = assignment.result_bytes_max;
         let (tail, result) = self.stdout.finish(|capture| (capture.tail(), result(capture, limit)));
@@ -226,14 +230,18 @@ fn final_failure(kind: &str, message: String) -> Finish {
 
 /// Writes the payload and closes the pipe. A program that does not read is no error.
 fn give_payload(stdin: Option<ChildStdin>, payload: Option<&Json>) {
-    let (Some(mut stdin), Some(payload)) = (stdin, payload) else { return };
+    let (Some(mut stdin), Some(payload)) = (stdin, payload) else {
+        return;
+    };
     let text = Arc::clone(&payload.0);
     if text.len() <= PIPE_BYTES {
         drop(stdin.write_all(text.as_bytes()));
         return;
     }
     let write = move || drop(stdin.write_all(text.as_bytes()));
-    if let Err(error) = thread::Builder::new().name("task-stdin".to_owned()).stack_size(128 * 1024).spawn(write) {
+    if let Err(error) =
+        thread::Builder::new().name("task-stdin".to_owned()).stack_size(128 * 1024).spawn(write)
+    {
         tracing::warn!(%error, "no thread to write a payload with: the program sees an empty one");
     }
 }

@@ -56,7 +56,11 @@ fn run_and_stop(script: &str, reason: StopReason, grace: Duration) -> (Finish, D
 fn json_on_stdout_is_the_result() {
     let finish = run(shell("echo ' {\"pv\": 1.50} '; echo note >&2"));
     assert_eq!(finish.end, End::Completed);
-    assert_eq!(finish.report.result, Some(Json(Arc::from("{\"pv\": 1.50}"))), "byte for byte as it was printed");
+    assert_eq!(
+        finish.report.result,
+        Some(Json(Arc::from("{\"pv\": 1.50}"))),
+        "byte for byte as it was printed"
+    );
     assert_eq!(finish.report.exit_code, Some(0));
     assert_eq!(finish.report.stderr_tail.as_deref(), Some("note\n"));
     assert!(finish.report.usage.unwrap().max_rss_kb > 100, "{finish:?}");
@@ -103,7 +107,8 @@ fn the_payload_comes_on_stdin_whatever_its_size() {
 
 #[test]
 fn the_environment_names_the_attempt() {
-    let script = "echo $TASK_POOL $TASK_ID $TASK_ATTEMPT $TASK_JOB $TASK_TOKEN $MODE; env | grep -c ^YARDMASTER_";
+    let script =
+        "echo $TASK_POOL $TASK_ID $TASK_ATTEMPT $TASK_JOB $TASK_TOKEN $MODE; env | grep -c ^YARDMASTER_";
     let finish = run(shell(script));
     assert_eq!(finish.report.stdout_tail.as_deref(), Some("p a/t 3 j f00 fast\n0\n"));
 }

@@ -27,9 +27,7 @@ pub struct Batch {
 impl Batch {
     /// The writes that belong into the changelog, in the order in which they are produced.
     pub fn logged(&self) -> impl Iterator<Item = &Write> {
-        self.writes
-            .iter()
-            .filter(|write| write.class == TableClass::Logged)
+        self.writes.iter().filter(|write| write.class == TableClass::Logged)
     }
 
     /// The changelog records of this batch: its logged rows, and the batch record last.

@@ -162,10 +162,7 @@ pub(crate) fn seal<'w>(rows: impl Iterator<Item = &'w Write>, seal: Seal) -> Vec
     let mut records: Vec<Record> = rows
         .map(|write| {
             digest.add(&write.key, write.value.as_deref());
-            Record {
-                key: write.key.clone(),
-                value: write.value.clone(),
-            }
+            Record { key: write.key.clone(), value: write.value.clone() }
         })
         .collect();
     let batch = BatchRecord {
@@ -179,9 +176,6 @@ pub(crate) fn seal<'w>(rows: impl Iterator<Item = &'w Write>, seal: Seal) -> Vec
         owner_epoch: seal.owner_epoch,
         code_version: seal.code_version,
     };
-    records.push(Record {
-        key: batch.key(),
-        value: Some(batch.encode()),
-    });
+    records.push(Record { key: batch.key(), value: Some(batch.encode()) });
     records
 }

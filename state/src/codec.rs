@@ -36,18 +36,12 @@ pub fn encode<R: Serialize>(version: u8, row: &R) -> Vec<u8> {
 /// # Errors
 /// [`StateError::TooNew`] above `max_version`; [`StateError::Corrupted`] for anything else that is not a row.
 pub fn decode<R: DeserializeOwned>(max_version: u8, bytes: &[u8]) -> Result<(u8, R), StateError> {
-    let (&version, rest) = bytes
-        .split_first()
-        .ok_or_else(|| StateError::corrupted("a row has no bytes"))?;
+    let (&version, rest) = bytes.split_first().ok_or_else(|| StateError::corrupted("a row has no bytes"))?;
     if version == 0 {
         return Err(StateError::corrupted("a row has version 0"));
     }
     if version > max_version {
-        return Err(StateError::TooNew {
-            what: "a row",
-            found: version.into(),
-            known: max_version.into(),
-        });
+        return Err(StateError::TooNew { what: "a row", found: version.into(), known: max_version.into() });
     }
     let (row, read) = bincode::serde::decode_from_slice(rest, configuration()).map_err(|cause| {
         StateError::corrupted(format!("a row of version {version} can't be read: {cause}"))

@@ -58,9 +58,7 @@ impl StateDirectory {
     /// Where the directory of a partition is.
     #[must_use]
     pub fn path_of(state_dir: &Path, marker: &Marker) -> PathBuf {
-        state_dir
-            .join(&marker.namespace)
-            .join(marker.partition.to_string())
+        state_dir.join(&marker.namespace).join(marker.partition.to_string())
     }
 
     /// The directory.
@@ -119,12 +117,7 @@ fn private_directory(path: &Path) -> Result<(), StateError> {
     if !metadata.is_dir() {
         return Err(StateError::Foreign {
             path: path.to_owned(),
-            found: if metadata.is_symlink() {
-                "a symbolic link"
-            } else {
-                "a file"
-            }
-            .into(),
+            found: if metadata.is_symlink() { "a symbolic link" } else { "a file" }.into(),
             expected: "a directory".into(),
             remedy: "remove it, or choose another state directory",
         });
@@ -146,10 +139,7 @@ fn lock(directory: &Path) -> Result<File, StateError> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let pid = fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
-            return Err(StateError::Locked {
-                path: directory.to_owned(),
-                pid,
-            });
+            return Err(StateError::Locked { path: directory.to_owned(), pid });
         }
         Err(TryLockError::Error(cause)) => return Err(StateError::io("locking", &path, cause)),
     }
@@ -180,15 +170,11 @@ fn write_marker(directory: &Path, marker: &Marker) -> Result<(), StateError> {
     let path = directory.join("marker.tmp");
     let failed = |cause| StateError::io("writing", &path, cause);
     let mut file = File::create(&path).map_err(failed)?;
-    file.write_all(marker.render().as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(failed)?;
+    file.write_all(marker.render().as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     fs::rename(&path, directory.join(MARKER)).map_err(failed)?;
     sync_directory(directory)
 }
 
 fn sync_directory(path: &Path) -> Result<(), StateError> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(|cause| StateError::io("syncing", path, cause))
+    File::open(path).and_then(|file| file.sync_all()).map_err(|cause| StateError::io("syncing", path, cause))
 }

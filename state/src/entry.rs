@@ -88,9 +88,9 @@ impl Entry {
             Change::Unchanged => return None,
             Change::Delete => None,
             Change::Bytes(bytes) => Some(bytes),
-            Change::Row(encode) => Some(encode(
-                &self.row.expect("a changed row is kept until it is encoded"),
-            )),
+            Change::Row(encode) => {
+                Some(encode(&self.row.expect("a changed row is kept until it is encoded")))
+            }
         };
         match (&self.original, &value) {
             (Original::Absent, None) => None,
@@ -107,9 +107,7 @@ pub(crate) fn encode_row<T: Table>(row: &AnyRow) -> Vec<u8> {
 }
 
 fn downcast<T: Table>(row: &AnyRow) -> Arc<T::Row> {
-    Arc::clone(row)
-        .downcast::<T::Row>()
-        .expect("a key belongs to one table")
+    Arc::clone(row).downcast::<T::Row>().expect("a key belongs to one table")
 }
 
 /// XXH3 for keys: fast on short ones and the same in every process. Keys come from clients, but a slow overlay is

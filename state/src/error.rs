@@ -70,14 +70,7 @@ impl StateError {
     /// Sorts an error of the operating system: a full disk is its own reaction.
     pub(crate) fn io(doing: &str, path: &Path, source: io::Error) -> Self {
         let doing = format!("{doing} {}", path.display());
-        let full = matches!(
-            source.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        );
-        if full {
-            Self::Full { doing }
-        } else {
-            Self::Io { doing, source }
-        }
+        let full = matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        if full { Self::Full { doing } } else { Self::Io { doing, source } }
     }
 }

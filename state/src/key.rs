@@ -158,11 +158,7 @@ impl<'a> KeyReader<'a> {
     /// # Errors
     /// [`StateError::Corrupted`] when something is.
     pub fn end(self) -> Result<(), StateError> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(StateError::corrupted("a key is longer than its fields"))
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(StateError::corrupted("a key is longer than its fields")) }
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], StateError> {

@@ -26,24 +26,12 @@ const SUM: &str = "xxh3 ";
 
 impl Marker {
     pub(crate) fn render(&self) -> String {
-        let words = self
-            .topics
-            .iter()
-            .flat_map(|(name, id)| [name, id])
-            .chain([&self.namespace]);
+        let words = self.topics.iter().flat_map(|(name, id)| [name, id]).chain([&self.namespace]);
         for word in words {
             let is_word = !word.is_empty() && !word.contains(char::is_whitespace);
-            assert!(
-                is_word,
-                "`{word}` is no name of a namespace, a topic or a topic's id"
-            );
+            assert!(is_word, "`{word}` is no name of a namespace, a topic or a topic's id");
         }
-        let Self {
-            namespace,
-            partition,
-            partitions,
-            ..
-        } = self;
+        let Self { namespace, partition, partitions, .. } = self;
         let mut text = format!(
             "{HEAD} {FORMAT}\nnamespace {namespace}\npartition {partition}\npartitions {partitions}\n"
         );
@@ -63,11 +51,7 @@ impl Marker {
         let mut lines = body.lines();
         let format: u32 = number(lines.next(), HEAD)?;
         if format > FORMAT {
-            return Err(StateError::TooNew {
-                what: "a state directory",
-                found: format,
-                known: FORMAT,
-            });
+            return Err(StateError::TooNew { what: "a state directory", found: format, known: FORMAT });
         }
         let namespace = field(lines.next(), "namespace")?.to_owned();
         let partition = number(lines.next(), "partition")?;
@@ -80,22 +64,13 @@ impl Marker {
                 Ok((name.to_owned(), id.to_owned()))
             })
             .collect::<Result<_, StateError>>()?;
-        Ok(Self {
-            namespace,
-            partition,
-            partitions,
-            topics,
-        })
+        Ok(Self { namespace, partition, partitions, topics })
     }
 }
 
 impl std::fmt::Display for Marker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "partition {} of {} of namespace {}",
-            self.partition, self.partitions, self.namespace
-        )?;
+        write!(f, "partition {} of {} of namespace {}", self.partition, self.partitions, self.namespace)?;
         for (name, id) in &self.topics {
             write!(f, ", topic {name} with id {id}")?;
         }
@@ -104,14 +79,11 @@ impl std::fmt::Display for Marker {
 }
 
 fn field<'a>(line: Option<&'a str>, name: &str) -> Result<&'a str, StateError> {
-    line.and_then(|line| line.strip_prefix(name)?.strip_prefix(' '))
-        .ok_or_else(|| damaged("lacks a line"))
+    line.and_then(|line| line.strip_prefix(name)?.strip_prefix(' ')).ok_or_else(|| damaged("lacks a line"))
 }
 
 fn number(line: Option<&str>, name: &str) -> Result<u32, StateError> {
-    field(line, name)?
-        .parse()
-        .map_err(|_| damaged("has a number that is none"))
+    field(line, name)?.parse().map_err(|_| damaged("has a number that is none"))
 }
 
 fn damaged(why: &str) -> StateError {

@@ -101,10 +101,7 @@ impl MemoryStore {
 
 impl StoreRead for MemoryStore {
     fn get(&self, class: TableClass, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(class, key)
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(class, key)
     }
 
     fn scan(

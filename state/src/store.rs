@@ -55,10 +55,7 @@ pub trait Store: StoreRead {
 /// # Errors
 /// As [`StoreRead::get`] and [`Table::decode`].
 pub fn read_row<T: Table>(store: &dyn StoreRead, key: &T::Key) -> Result<Option<T::Row>, StateError> {
-    store
-        .get(T::CLASS, &T::key(key))?
-        .map(|bytes| T::decode(&bytes))
-        .transpose()
+    store.get(T::CLASS, &T::key(key))?.map(|bytes| T::decode(&bytes)).transpose()
 }
 
 /// At most `limit` typed rows with keys in `from..to`, in key order.
@@ -78,11 +75,7 @@ pub fn scan_rows<T: Table>(
             Ok(row) => rows.push(row),
             Err(error) => failure = Some(error),
         }
-        if failure.is_some() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        if failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     failure.map_or(Ok(rows), Err)
 }

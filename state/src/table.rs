@@ -59,9 +59,7 @@ pub trait Table {
     /// # Errors
     /// As [`crate::decode`].
     fn decode(bytes: &[u8]) -> Result<Self::Row, StateError> {
-        codec::decode(Self::VERSION, bytes)
-            .map(|(_, row)| row)
-            .map_err(|error| name_table(error, Self::NAME))
+        codec::decode(Self::VERSION, bytes).map(|(_, row)| row).map_err(|error| name_table(error, Self::NAME))
     }
 }
 
@@ -72,15 +70,7 @@ pub type Keyed<T> = (<T as Table>::Key, <T as Table>::Row);
 pub(crate) fn name_table(error: StateError, table: &'static str) -> StateError {
     match error {
         StateError::Corrupted(what) => StateError::Corrupted(format!("table {table}: {what}")),
-        StateError::TooNew {
-            what: _,
-            found,
-            known,
-        } => StateError::TooNew {
-            what: table,
-            found,
-            known,
-        },
+        StateError::TooNew { what: _, found, known } => StateError::TooNew { what: table, found, known },
         other @ (StateError::Foreign { .. }
         | StateError::Locked { .. }
         | StateError::Full { .. }
@@ -112,18 +102,9 @@ impl Derived {
     }
 
     fn push<T: Table>(&mut self, key: &T::Key, value: Option<Vec<u8>>) {
-        const {
-            assert!(
-                !matches!(T::CLASS, TableClass::Logged),
-                "an index table must not be logged"
-            )
-        };
+        const { assert!(!matches!(T::CLASS, TableClass::Logged), "an index table must not be logged") };
         const { assert!(is_table_byte(T::ID), "the table's byte is reserved") };
-        self.writes.push(Write {
-            key: T::key(key),
-            value,
-            class: T::CLASS,
-        });
+        self.writes.push(Write { key: T::key(key), value, class: T::CLASS });
     }
 }
 

@@ -23,9 +23,7 @@ fn status_of(server: &Server, number: usize) -> u16 {
 }
 
 fn owned(server: &Server) -> Vec<usize> {
-    (0..POOLS)
-        .filter(|number| matches!(status_of(server, *number), 200 | 404))
-        .collect()
+    (0..POOLS).filter(|number| matches!(status_of(server, *number), 200 | 404)).collect()
 }
 
 #[test]
@@ -35,16 +33,12 @@ fn two_instances() {
     let other = Server::start(&options.named("two"));
     let watch = Watch::start(&options.namespace);
     let words = || format!("{}\n{}", one.last_words(), other.last_words());
-    await_some(
-        "both servers owning something, and each pool one owner",
-        words,
-        || {
-            let (first, second) = (owned(&one), owned(&other));
-            let disjoint = !first.iter().any(|number| second.contains(number));
-            (!first.is_empty() && !second.is_empty() && disjoint && first.len() + second.len() == POOLS)
-                .then_some(())
-        },
-    );
+    await_some("both servers owning something, and each pool one owner", words, || {
+        let (first, second) = (owned(&one), owned(&other));
+        let disjoint = !first.iter().any(|number| second.contains(number));
+        (!first.is_empty() && !second.is_empty() && disjoint && first.len() + second.len() == POOLS)
+            .then_some(())
+    });
     elsewhere_names_the_owner(&one, &other);
     let fleets: Vec<Fleet> = (0..POOLS)
         .map(|number| {
@@ -58,42 +52,25 @@ fn two_instances() {
     let fields = json!({"command":["true"],"retry":{"max_losses":50}});
     let submit = |half: usize| {
         for number in 0..POOLS {
-            submit_range(
-                &topic,
-                &pool(number),
-                "t",
-                half * each..(half + 1) * each,
-                &fields,
-            );
+            submit_range(&topic, &pool(number), "t", half * each..(half + 1) * each, &fields);
         }
     };
     submit(0);
     watch.await_ends(each * POOLS / 3, &other);
     one.kill();
     submit(1);
-    await_some(
-        "the takeover",
-        || other.last_words(),
-        || (owned(&other).len() == POOLS).then_some(()),
-    );
+    await_some("the takeover", || other.last_words(), || (owned(&other).len() == POOLS).then_some(()));
     watch.await_ends(2 * each * POOLS, &other);
     drop(fleets);
     let report = must_be_clean(&read_all(&bootstrap(), &options.namespace));
-    assert_eq!(
-        (report.accepted, report.refused),
-        (2 * each * POOLS, 0),
-        "{report:?}"
-    );
+    assert_eq!((report.accepted, report.refused), (2 * each * POOLS, 0), "{report:?}");
 }
 
 fn elsewhere_names_the_owner(one: &Server, other: &Server) {
     let theirs = *owned(other).first().unwrap();
     let answer = one.http.get(&format!("/v1/pools/{}/stats", pool(theirs)));
     assert_eq!(answer.status, 421, "{answer:?}");
-    assert!(
-        answer.content_type.starts_with("application/problem+json"),
-        "{answer:?}"
-    );
+    assert!(answer.content_type.starts_with("application/problem+json"), "{answer:?}");
     assert_eq!(answer.json()["owner"], other.http.url.as_str(), "{answer:?}");
     let there = format!("{}/v1/pools/{}/stats", other.http.url, pool(theirs));
     assert_eq!(answer.location.as_deref(), Some(there.as_str()), "{answer:?}");

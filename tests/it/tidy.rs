@@ -15,18 +15,9 @@ const README_LINES_MAX: usize = 150;
 /// Never in any code, tests included.
 const FORBIDDEN: &[(&str, &str)] = &[
     ("dbg!", "it is a leftover of debugging"),
-    (
-        "todo!",
-        "what is unfinished is refused by name, it does not panic",
-    ),
-    (
-        "unimplemented!",
-        "what is unfinished is refused by name, it does not panic",
-    ),
-    (
-        "#[ignore",
-        "a test that never runs proves nothing: put slow ones behind an env variable",
-    ),
+    ("todo!", "what is unfinished is refused by name, it does not panic"),
+    ("unimplemented!", "what is unfinished is refused by name, it does not panic"),
+    ("#[ignore", "a test that never runs proves nothing: put slow ones behind an env variable"),
 ];
 
 /// Who may not name what: files under `within`, except those under `except`.
@@ -53,15 +44,7 @@ const BOUNDARIES: &[Boundary] = &[
     Boundary {
         within: "topologies/src/",
         except: "-",
-        names: &[
-            "tokio",
-            "rocksdb",
-            "Instant",
-            "SystemTime",
-            "HashMap",
-            "HashSet",
-            "RandomState",
-        ],
+        names: &["tokio", "rocksdb", "Instant", "SystemTime", "HashMap", "HashSet", "RandomState"],
         why: "deciding is pure: no IO, no clock, no order that differs per run",
     },
     Boundary {
@@ -89,12 +72,7 @@ struct Breach {
 
 impl fmt::Display for Breach {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            line,
-            rule,
-            why,
-        } = self;
+        let Self { file, line, rule, why } = self;
         write!(formatter, "{file}:{line}: {rule}: {why}")
     }
 }
@@ -111,29 +89,16 @@ impl Source {
     fn new(path: &str, text: &str) -> Self {
         let code: Vec<String> = blank(text).lines().map(str::to_owned).collect();
         let in_tests = test_lines(path, &code);
-        Self {
-            path: path.to_owned(),
-            lines: text.lines().map(str::to_owned).collect(),
-            code,
-            in_tests,
-        }
+        Self { path: path.to_owned(), lines: text.lines().map(str::to_owned).collect(), code, in_tests }
     }
 
     fn breach(&self, line_index: usize, rule: impl Into<String>, why: &'static str) -> Breach {
-        Breach {
-            file: self.path.clone(),
-            line: line_index + 1,
-            rule: rule.into(),
-            why,
-        }
+        Breach { file: self.path.clone(), line: line_index + 1, rule: rule.into(), why }
     }
 
     /// Lines of code with their index, tests left out.
     fn shipped(&self) -> impl Iterator<Item = (usize, &String)> {
-        self.code
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| !self.in_tests.get(*index).copied().unwrap_or(false))
+        self.code.iter().enumerate().filter(|(index, _)| !self.in_tests.get(*index).copied().unwrap_or(false))
     }
 }
 
@@ -225,9 +190,7 @@ fn character_length(text: &str) -> Option<usize> {
 
 /// `r"..."`, `r#"..."#`, `br#"..."#`.
 fn raw_string_length(text: &str) -> Option<usize> {
-    let after_prefix = ["br", "cr", "r"]
-        .iter()
-        .find_map(|prefix| text.strip_prefix(prefix))?;
+    let after_prefix = ["br", "cr", "r"].iter().find_map(|prefix| text.strip_prefix(prefix))?;
     let after_hashes = after_prefix.trim_start_matches('#');
     let hashes = after_prefix.len() - after_hashes.len();
     let inside = after_hashes.strip_prefix('"')?;
@@ -257,17 +220,9 @@ fn block_end(code: &[String], from: usize) -> Option<usize> {
 /// For each line, whether it belongs to a test: a test file, or an item under `#[cfg(test)]`.
 fn test_lines(path: &str, code: &[String]) -> Vec<bool> {
     let mut in_tests = vec![is_test_file(path); code.len()];
-    for (index, _) in code
-        .iter()
-        .enumerate()
-        .filter(|(_, line)| line.trim() == "#[cfg(test)]")
-    {
+    for (index, _) in code.iter().enumerate().filter(|(_, line)| line.trim() == "#[cfg(test)]") {
         let end = block_end(code, index).unwrap_or(index + 1);
-        in_tests
-            .iter_mut()
-            .take(end + 1)
-            .skip(index)
-            .for_each(|line| *line = true);
+        in_tests.iter_mut().take(end + 1).skip(index).for_each(|line| *line = true);
     }
     in_tests
 }
@@ -282,25 +237,15 @@ fn names(line: &str, word: &str) -> bool {
 
 fn check_rust(path: &str, text: &str) -> Vec<Breach> {
     let source = Source::new(path, text);
-    let rules = [
-        check_head,
-        check_file_size,
-        check_functions,
-        check_forbidden,
-        check_unwrap,
-        check_boundaries,
-    ];
+    let rules =
+        [check_head, check_file_size, check_functions, check_forbidden, check_unwrap, check_boundaries];
     rules.iter().flat_map(|rule| rule(&source)).collect()
 }
 
 fn check_head(source: &Source) -> Vec<Breach> {
     let has_head = source.lines.first().is_some_and(|line| line.starts_with("//!"));
     let why = "a reader learns what a file holds and why before the first line of code";
-    if has_head {
-        vec![]
-    } else {
-        vec![source.breach(0, "a file starts with a `//!` comment", why)]
-    }
+    if has_head { vec![] } else { vec![source.breach(0, "a file starts with a `//!` comment", why)] }
 }
 
 fn check_file_size(source: &Source) -> Vec<Breach> {
@@ -309,19 +254,11 @@ fn check_file_size(source: &Source) -> Vec<Breach> {
         return vec![];
     }
     let rule = format!("{count} lines, at most {FILE_LINES_MAX} without tests");
-    vec![source.breach(
-        count - 1,
-        rule,
-        "a file that nobody can hold in mind hides its mistakes",
-    )]
+    vec![source.breach(count - 1, rule, "a file that nobody can hold in mind hides its mistakes")]
 }
 
 fn check_functions(source: &Source) -> Vec<Breach> {
-    let starts = source
-        .code
-        .iter()
-        .enumerate()
-        .filter(|(_, line)| names(line, "fn") && line.contains('('));
+    let starts = source.code.iter().enumerate().filter(|(_, line)| names(line, "fn") && line.contains('('));
     let too_long = starts.filter_map(|(start, _)| {
         let end = block_end(&source.code, start)?;
         let body = source.code.get(start + 1..end).unwrap_or_default();
@@ -345,9 +282,7 @@ fn check_forbidden(source: &Source) -> Vec<Breach> {
 fn check_unwrap(source: &Source) -> Vec<Breach> {
     let why = "say what must hold with `expect`, or return the error";
     let found = source.shipped().filter(|(_, line)| line.contains(".unwrap()"));
-    found
-        .map(|(index, _)| source.breach(index, "no `.unwrap()` outside tests", why))
-        .collect()
+    found.map(|(index, _)| source.breach(index, "no `.unwrap()` outside tests", why)).collect()
 }
 
 fn check_boundaries(source: &Source) -> Vec<Breach> {
@@ -376,47 +311,31 @@ fn check_readme(text: &str) -> Vec<Breach> {
     }
     let rule = format!("{count} lines, at most {README_LINES_MAX}");
     let why = "a stranger reads it to the end; the rest belongs in docs/";
-    vec![Breach {
-        file: "README.md".to_owned(),
-        line: count,
-        rule,
-        why,
-    }]
+    vec![Breach { file: "README.md".to_owned(), line: count, rule, why }]
 }
 
 /// Every file that a document names exists: as a path from the root, or as the end of one.
 fn check_mentions(document: &str, text: &str, files: &[String]) -> Vec<Breach> {
-    let exists = |name: &str| {
-        files
-            .iter()
-            .any(|file| file == name || file.ends_with(&format!("/{name}")))
-    };
-    let mentions = text
-        .lines()
-        .enumerate()
-        .flat_map(|(index, line)| file_names(line).map(move |name| (index, name)));
-    let missing = mentions
-        .filter(|(_, name)| !exists(name))
-        .map(|(index, name)| Breach {
-            file: document.to_owned(),
-            line: index + 1,
-            rule: format!("names `{name}`, which is not in the tree"),
-            why: "a map that is wrong is worse than none",
-        });
+    let exists = |name: &str| files.iter().any(|file| file == name || file.ends_with(&format!("/{name}")));
+    let mentions =
+        text.lines().enumerate().flat_map(|(index, line)| file_names(line).map(move |name| (index, name)));
+    let missing = mentions.filter(|(_, name)| !exists(name)).map(|(index, name)| Breach {
+        file: document.to_owned(),
+        line: index + 1,
+        rule: format!("names `{name}`, which is not in the tree"),
+        why: "a map that is wrong is worse than none",
+    });
     missing.collect()
 }
 
 /// Words of a line that look like files of the tree.
 fn file_names(line: &str) -> impl Iterator<Item = &str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "_-./:".contains(c);
-    let words = line
-        .split(move |c: char| !is_part(c))
-        .filter(|word| !word.contains("://"));
+    let words = line.split(move |c: char| !is_part(c)).filter(|word| !word.contains("://"));
     let trimmed = words.map(|word| word.trim_end_matches(['.', ':']).trim_start_matches("./"));
     trimmed.filter(|word| {
-        let stem = [".rs", ".md", ".toml", ".py", ".json", ".xml"]
-            .iter()
-            .find_map(|end| word.strip_suffix(end));
+        let stem =
+            [".rs", ".md", ".toml", ".py", ".json", ".xml"].iter().find_map(|end| word.strip_suffix(end));
         stem.is_some_and(|stem| !stem.is_empty())
     })
 }
@@ -454,22 +373,14 @@ fn the_tree_keeps_its_rules() {
     let architecture = "docs/architecture.md";
     breaches.extend(check_mentions(architecture, &read(architecture), &files));
     let lines: Vec<String> = breaches.iter().map(Breach::to_string).collect();
-    assert!(
-        lines.is_empty(),
-        "{} broken rules:\n{}",
-        lines.len(),
-        lines.join("\n")
-    );
+    assert!(lines.is_empty(), "{} broken rules:\n{}", lines.len(), lines.join("\n"));
 }
 
 // --- each rule fires -------------------------------------------------------------------------------------------------
 
 /// The rules that a sample breaks, with their lines.
 fn broken(path: &str, text: &str) -> Vec<(usize, String)> {
-    check_rust(path, text)
-        .into_iter()
-        .map(|breach| (breach.line, breach.rule))
-        .collect()
+    check_rust(path, text).into_iter().map(|breach| (breach.line, breach.rule)).collect()
 }
 
 #[test]
@@ -480,24 +391,15 @@ fn a_good_file_breaks_nothing() {
 
 #[test]
 fn a_missing_head_fires() {
-    assert_eq!(
-        broken("src/a.rs", "fn f() {}\n"),
-        [(1, "a file starts with a `//!` comment".to_owned())]
-    );
+    assert_eq!(broken("src/a.rs", "fn f() {}\n"), [(1, "a file starts with a `//!` comment".to_owned())]);
 }
 
 #[test]
 fn a_long_file_fires_and_its_tests_do_not_count() {
     let long = format!("//! Head.\n{}", "const A: u8 = 1;\n".repeat(FILE_LINES_MAX));
-    assert_eq!(
-        broken("src/a.rs", &long),
-        [(501, "501 lines, at most 500 without tests".to_owned())]
-    );
+    assert_eq!(broken("src/a.rs", &long), [(501, "501 lines, at most 500 without tests".to_owned())]);
     assert_eq!(broken("tests/it/a.rs", &long), []);
-    let tests = format!(
-        "//! Head.\n#[cfg(test)]\nmod tests {{\n{}}}\n",
-        "const A: u8 = 1;\n".repeat(600)
-    );
+    let tests = format!("//! Head.\n#[cfg(test)]\nmod tests {{\n{}}}\n", "const A: u8 = 1;\n".repeat(600));
     assert_eq!(broken("src/a.rs", &tests), []);
 }
 
@@ -505,19 +407,13 @@ fn a_long_file_fires_and_its_tests_do_not_count() {
 fn a_long_function_fires_at_its_first_line() {
     let function = |count| format!("//! Head.\n\nfn f() {{\n{}}}\n", "    g(\"}\");\n".repeat(count));
     assert_eq!(broken("src/a.rs", &function(70)), []);
-    assert_eq!(
-        broken("src/a.rs", &function(71)),
-        [(3, "a function of 71 lines, at most 70".to_owned())]
-    );
+    assert_eq!(broken("src/a.rs", &function(71)), [(3, "a function of 71 lines, at most 70".to_owned())]);
 }
 
 #[test]
 fn leftovers_fire_in_tests_too() {
     let text = "//! Head.\n#[ignore]\nfn f() { dbg!(1); }\nfn g() { todo!() }\nfn h() { unimplemented!() }\n";
-    let lines: Vec<usize> = broken("tests/it/a.rs", text)
-        .into_iter()
-        .map(|(line, _)| line)
-        .collect();
+    let lines: Vec<usize> = broken("tests/it/a.rs", text).into_iter().map(|(line, _)| line).collect();
     assert_eq!(lines, [2, 3, 4, 5]);
 }
 
@@ -525,10 +421,7 @@ fn leftovers_fire_in_tests_too() {
 fn an_unwrap_fires_outside_tests_only() {
     let text =
         "//! Head.\nfn f() { g().unwrap() }\n#[cfg(test)]\nmod tests {\n    fn f() { g().unwrap() }\n}\n";
-    assert_eq!(
-        broken("src/a.rs", text),
-        [(2, "no `.unwrap()` outside tests".to_owned())]
-    );
+    assert_eq!(broken("src/a.rs", text), [(2, "no `.unwrap()` outside tests".to_owned())]);
     assert_eq!(broken("tests/it/a.rs", text), []);
 }
 
@@ -541,13 +434,9 @@ fn each_crate_keeps_to_its_side() {
     for word in ["rdkafka", "tokio", "yardmaster_topologies"] {
         assert!(fires("state/src/table.rs", &format!("use {word}::x;")), "{word}");
     }
-    for word in [
-        "tokio",
-        "rdkafka",
-        "std::time::Instant",
-        "std::time::SystemTime",
-        "std::collections::HashMap",
-    ] {
+    for word in
+        ["tokio", "rdkafka", "std::time::Instant", "std::time::SystemTime", "std::collections::HashMap"]
+    {
         assert!(fires("topologies/src/task.rs", &format!("use {word};")), "{word}");
     }
     assert!(fires("state/src/table.rs", "use bincode::config;"));
@@ -569,10 +458,8 @@ fn a_document_that_names_a_missing_file_fires() {
     let text =
         "See `step.rs`, README.md and src/runtime/step.rs.\nNot src/gone.rs, nor https://example.org/x.md.\n";
     let breaches = check_mentions("docs/a.md", text, &files);
-    let found: Vec<(usize, &str)> = breaches
-        .iter()
-        .map(|breach| (breach.line, breach.rule.as_str()))
-        .collect();
+    let found: Vec<(usize, &str)> =
+        breaches.iter().map(|breach| (breach.line, breach.rule.as_str())).collect();
     assert_eq!(found, [(2, "names `src/gone.rs`, which is not in the tree")]);
 }
 
@@ -580,10 +467,7 @@ fn a_document_that_names_a_missing_file_fires() {
 fn a_breach_names_file_line_rule_and_reason() {
     let breaches = check_rust("src/a.rs", "fn f() {}\n");
     let first = breaches.first().map(Breach::to_string).unwrap_or_default();
-    assert!(
-        first.starts_with("src/a.rs:1: a file starts with a `//!` comment: a reader"),
-        "{first}"
-    );
+    assert!(first.starts_with("src/a.rs:1: a file starts with a `//!` comment: a reader"), "{first}");
 }
 
 #[test]
@@ -591,16 +475,7 @@ fn literals_and_comments_are_blanked() {
     assert_eq!(blank("a /* b /* c */ d */ e"), format!("a {} e", " ".repeat(17)));
     assert_eq!(
         blank("x(r#\"{\"#, '\\'', '{', b\"}\")"),
-        format!(
-            "x({}, {}, {}, b{})",
-            " ".repeat(6),
-            " ".repeat(4),
-            " ".repeat(3),
-            " ".repeat(3)
-        )
+        format!("x({}, {}, {}, b{})", " ".repeat(6), " ".repeat(4), " ".repeat(3), " ".repeat(3))
     );
-    assert_eq!(
-        blank("fn f<'a>(x: &'a u8) {} // }"),
-        format!("fn f<'a>(x: &'a u8) {{}} {}", " ".repeat(4))
-    );
+    assert_eq!(blank("fn f<'a>(x: &'a u8) {} // }"), format!("fn f<'a>(x: &'a u8) {{}} {}", " ".repeat(4)));
 }

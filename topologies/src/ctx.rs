@@ -6,7 +6,7 @@ use yardmaster_state::{StateError, Txn};
 
 use crate::effect::{Counted, Effect};
 use crate::id::{Pool, ReadySeq, TaskId, WorkerName};
-use crate::memory::Memory;
+use crate::memory::{DueIndex, Memory};
 use crate::settings::Settings;
 use crate::tables::{Sequences, TaskTable, WorkerTable};
 use crate::task::{LiveTask, TaskRow, TaskState};
@@ -26,6 +26,8 @@ pub(crate) struct Ctx<'a, 's> {
     pub(crate) memory: &'a mut Memory,
     /// The next places in the ready order.
     pub(crate) sequences: &'a mut Sequences,
+    /// The last batch was decided in another hour, or is not known: old hours of history may be over.
+    pub(crate) is_new_hour: bool,
     /// In the order in which they were decided.
     pub(crate) effects: &'a mut Vec<Effect>,
 }
@@ -50,22 +52,20 @@ impl Ctx<'_, '_> {
         self.txn.shared::<TaskTable>(&(pool.clone(), id.clone()))
     }
 
-    /// Writes a live task and keeps the ready lines true. `was_ready` is where it stood in them before.
+    /// Writes a live task that stands in no ready line until now: it was never in one, or was taken out of it. One that
+    /// is QUEUED now is put into its line.
     ///
     /// # Errors
     /// Whatever the store says.
-    pub(crate) fn put_task(&mut self, was_ready: Option<ReadySeq>, task: LiveTask) -> Result<(), StateError> {
-        let is_ready = (task.state == TaskState::Queued).then_some(task.seq);
-        let (line, id) = (task.line(), task.spec.id.clone());
-        let key = (task.spec.pool.clone(), id.clone());
+    pub(crate) fn put_task(&mut self, task: LiveTask) -> Result<(), StateError> {
+        for at in [task.timer_at, task.ttl_at].into_iter().flatten() {
+            self.memory.due.note(DueIndex::Timer, at);
+        }
+        let place = (task.state == TaskState::Queued).then(|| (task.line(), task.seq));
+        let key = (task.spec.pool.clone(), task.spec.id.clone());
         self.txn.put_owned::<TaskTable>(&key, TaskRow::Live(task))?;
-        if was_ready != is_ready {
-            if let Some(seq) = was_ready {
-                self.memory.ready.remove(&line, seq, self.txn)?;
-            }
-            if let Some(seq) = is_ready {
-                self.memory.ready.insert(line, seq, id);
-            }
+        if let Some((line, seq)) = place {
+            self.memory.ready.insert(line, seq, key.1);
         }
         Ok(())
     }
@@ -88,8 +88,10 @@ impl Ctx<'_, '_> {
     /// Whatever the store says.
     pub(crate) fn put_worker(&mut self, pool: &Pool, row: WorkerRow) -> Result<(), StateError> {
         self.memory.free.set(pool, &row);
-        self.txn
-            .put_owned::<WorkerTable>(&(pool.clone(), row.worker.clone()), row)
+        if let Some(at) = row.left_at {
+            self.memory.due.note(DueIndex::Left, at);
+        }
+        self.txn.put_owned::<WorkerTable>(&(pool.clone(), row.worker.clone()), row)
     }
 
     /// Deletes a worker's row and keeps the free slots true.

@@ -8,10 +8,10 @@ use crate::dispatch;
 use crate::effect::Effect;
 use crate::event::{Command, Local, Status};
 use crate::id::{Pool, RequestId};
-use crate::memory::Memory;
+use crate::memory::{DueTimes, Memory};
 use crate::settings::Settings;
-use crate::tables::{SequencesTable, SettingsTable};
-use crate::time::{Now, ProcessorMs};
+use crate::tables::{HistoryKey, SequencesTable, SettingsTable};
+use crate::time::{Now, ProcessorMs, WallMs};
 use crate::wire::Refusal;
 
 /// A command, or one that was refused while it was read.
@@ -52,7 +52,7 @@ pub struct Decided {
     pub batch: Batch,
     /// Everything that leaves the processor.
     pub effects: Vec<Effect>,
-    /// When time alone changes something next.
+    /// When time alone may change something next; never too late, maybe too early.
     pub due_at: Option<ProcessorMs>,
     /// A limit left something that could go on at once.
     pub more: bool,
@@ -65,14 +65,18 @@ pub struct Grid {
 }
 
 impl Grid {
+    /// Starts over an empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// Starts over a store, whatever is in it.
     ///
     /// # Errors
     /// Whatever the store says.
     pub fn resume(store: &dyn StoreRead) -> Result<Self, StateError> {
-        Ok(Self {
-            memory: Memory::rebuild(store)?,
-        })
+        Ok(Self { memory: Memory::rebuild(store)? })
     }
 
     /// The settings that decisions depend on; none in a partition that never had a batch: then the first batch has to
@@ -92,7 +96,7 @@ impl Grid {
         let Some(settings) = Self::settings(store)? else {
             return Ok(None);
         };
-        dispatch::next_due(&Txn::new(store), settings.channel_kept)
+        dispatch::next_due(&Txn::new(store), &mut DueTimes::default(), settings.channel_kept)
     }
 
     /// Decides one batch. The store stays as it is: the caller commits [`Decided::batch`] to it before the next call, or
@@ -115,6 +119,7 @@ impl Grid {
             settings: &settings,
             memory: &mut self.memory,
             sequences: &mut sequences,
+            is_new_hour: is_new_hour(store, input.now)?,
             effects: &mut effects,
         };
         for key in &input.rewrite {
@@ -124,13 +129,8 @@ impl Grid {
         if sequences != before {
             txn.put::<SequencesTable>(&(), &sequences)?;
         }
-        let due_at = dispatch::next_due(&txn, settings.channel_kept)?;
-        Ok(Decided {
-            batch: txn.finish(),
-            effects,
-            due_at,
-            more,
-        })
+        let due_at = dispatch::next_due(&txn, &mut self.memory.due, settings.channel_kept)?;
+        Ok(Decided { batch: txn.finish(), effects, due_at, more })
     }
 }
 
@@ -145,10 +145,16 @@ fn configured(txn: &mut Txn<'_>, local: &[Local]) -> Result<Settings, StateError
     });
     match brought {
         Some(settings) => Ok(settings),
-        None => Ok(txn
-            .get::<SettingsTable>(&())?
-            .expect("the first batch of a partition brings its settings")),
+        None => {
+            Ok(txn.get::<SettingsTable>(&())?.expect("the first batch of a partition brings its settings"))
+        }
     }
+}
+
+/// Whether the store's last batch was decided in another hour than this one.
+fn is_new_hour(store: &dyn StoreRead, now: Now) -> Result<bool, StateError> {
+    let last = store.checkpoint()?.map(|last| HistoryKey::hour_of(WallMs(last.wall_ms)));
+    Ok(last != Some(HistoryKey::hour_of(now.wall)))
 }
 
 fn run(ctx: &mut Ctx<'_, '_>, input: BatchInput) -> Result<bool, StateError> {
@@ -161,11 +167,7 @@ fn run(ctx: &mut Ctx<'_, '_>, input: BatchInput) -> Result<bool, StateError> {
     for command in input.commands {
         match command {
             CommandInput::Command(command) => dispatch::command(ctx, command)?,
-            CommandInput::Refused {
-                pool,
-                request_id,
-                refusal,
-            } => {
+            CommandInput::Refused { pool, request_id, refusal } => {
                 ctx.publish(refusal.into_event(pool, request_id, ctx.now.wall));
             }
         }

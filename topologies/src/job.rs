@@ -49,11 +49,7 @@ impl Counts {
     /// How many are not terminal.
     #[must_use]
     pub fn live(&self) -> u64 {
-        TaskState::ALL
-            .into_iter()
-            .filter(|state| !state.is_terminal())
-            .map(|state| self.of(state))
-            .sum()
+        TaskState::ALL.into_iter().filter(|state| !state.is_terminal()).map(|state| self.of(state)).sum()
     }
 
     /// All of them.
@@ -68,9 +64,7 @@ impl Counts {
     /// When none is counted in `from`: the counts are wrong, and wrong counts must not be logged.
     pub fn shift(&mut self, from: Option<TaskState>, to: Option<TaskState>) {
         if let Some(slot) = from.and_then(|state| self.0.get_mut(state as usize)) {
-            *slot = slot
-                .checked_sub(1)
-                .expect("a task that leaves a state was counted in it");
+            *slot = slot.checked_sub(1).expect("a task that leaves a state was counted in it");
         }
         if let Some(slot) = to.and_then(|state| self.0.get_mut(state as usize)) {
             *slot += 1;

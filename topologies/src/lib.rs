@@ -10,6 +10,7 @@ pub mod driver;
 pub mod effect;
 pub mod event;
 pub mod id;
+pub mod invariants;
 pub mod job;
 pub mod memory;
 pub mod settings;

@@ -410,6 +410,10 @@ pub struct DoneMarker {
 
 /// The row of a task id: live, or the marker that it is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most rows are live, and a box would cost an allocation at each read"
+)]
 pub enum TaskRow {
     /// Not terminal.
     Live(LiveTask),

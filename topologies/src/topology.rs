@@ -22,14 +22,8 @@ pub struct Output {
 
 /// The inputs, in the order in which positions are kept.
 pub const INPUTS: [Input; 2] = [
-    Input {
-        topic: "tasks",
-        meaning: "commands of submitters and operators",
-    },
-    Input {
-        topic: "status",
-        meaning: "what workers say about themselves and their attempts",
-    },
+    Input { topic: "tasks", meaning: "commands of submitters and operators" },
+    Input { topic: "status", meaning: "what workers say about themselves and their attempts" },
 ];
 
 /// The place of `tasks` in the positions.
@@ -39,22 +33,10 @@ pub const STATUS: usize = 1;
 
 /// The outputs.
 pub const OUTPUTS: [Output; 4] = [
-    Output {
-        topic: "assign.<pool>.<worker>",
-        meaning: "messages to one worker",
-    },
-    Output {
-        topic: "events",
-        meaning: "what happened, attempts opened and closed included",
-    },
-    Output {
-        topic: "dead-letter",
-        meaning: "records that can't be read, and tasks that FAILED",
-    },
-    Output {
-        topic: "changelog",
-        meaning: "logged rows, and a batch record behind those of each commit",
-    },
+    Output { topic: "assign.<pool>.<worker>", meaning: "messages to one worker" },
+    Output { topic: "events", meaning: "what happened, attempts opened and closed included" },
+    Output { topic: "dead-letter", meaning: "records that can't be read, and tasks that FAILED" },
+    Output { topic: "changelog", meaning: "logged rows, and a batch record behind those of each commit" },
 ];
 
 /// The tables of the store.

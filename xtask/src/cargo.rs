@@ -27,9 +27,7 @@ pub(crate) fn cargo(words: &str) -> Command {
 
 /// Runs a command to its end with this process's own stdout and stderr.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("could not run {}", shown(command)))?;
+    let status = command.status().with_context(|| format!("could not run {}", shown(command)))?;
     if !status.success() {
         bail!("{} failed ({status})", shown(command));
     }
@@ -40,11 +38,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();
     let words = command.get_args().map(|word| word.to_string_lossy());
-    [program.to_string_lossy()]
-        .into_iter()
-        .chain(words)
-        .collect::<Vec<_>>()
-        .join(" ")
+    [program.to_string_lossy()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
 /// Says once how long this will take, when RocksDB has not been built yet.

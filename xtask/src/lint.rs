@@ -12,18 +12,9 @@ const NATIVE_CRATES: [&str; 4] = ["rocksdb", "librocksdb-sys", "rdkafka", "rdkaf
 pub(crate) fn run_lint() -> Result<()> {
     announce_cold_build();
     run_steps(&[
-        Step {
-            name: "format",
-            work: format,
-        },
-        Step {
-            name: "clippy",
-            work: clippy,
-        },
-        Step {
-            name: "tidy",
-            work: tidy,
-        },
+        Step { name: "format", work: format },
+        Step { name: "clippy", work: clippy },
+        Step { name: "tidy", work: tidy },
     ])
 }
 
@@ -32,9 +23,7 @@ pub(crate) fn format() -> Result<()> {
 }
 
 pub(crate) fn clippy() -> Result<()> {
-    run(&mut cargo(
-        "clippy --workspace --all-targets --release -- -D warnings",
-    ))
+    run(&mut cargo("clippy --workspace --all-targets --release -- -D warnings"))
 }
 
 fn tidy() -> Result<()> {
@@ -45,10 +34,7 @@ fn tidy() -> Result<()> {
 pub(crate) fn pure_crate() -> Result<()> {
     let tree = cargo("tree -p yardmaster-topologies -e normal,build --prefix none --format {p}").output()?;
     if !tree.status.success() {
-        bail!(
-            "cargo tree failed: {}",
-            String::from_utf8_lossy(&tree.stderr).trim()
-        );
+        bail!("cargo tree failed: {}", String::from_utf8_lossy(&tree.stderr).trim());
     }
     let text = String::from_utf8_lossy(&tree.stdout);
     if let Some(name) = native_crate_in(&text) {
@@ -69,13 +55,7 @@ mod tests {
 
     #[test]
     fn a_native_crate_is_found_by_its_whole_name() {
-        assert_eq!(
-            native_crate_in("serde v1.0.0\nlibrocksdb-sys v0.17.0\n"),
-            Some("librocksdb-sys")
-        );
-        assert_eq!(
-            native_crate_in("yardmaster-topologies v0.1.0\nnot-rocksdb v1.0.0\n"),
-            None
-        );
+        assert_eq!(native_crate_in("serde v1.0.0\nlibrocksdb-sys v0.17.0\n"), Some("librocksdb-sys"));
+        assert_eq!(native_crate_in("yardmaster-topologies v0.1.0\nnot-rocksdb v1.0.0\n"), None);
     }
 }

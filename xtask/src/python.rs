@@ -33,7 +33,5 @@ pub(crate) fn test_python() -> Result<PathBuf> {
 fn make(venv: &Path, python: &Path, requirements: &Path) -> Result<()> {
     eprintln!("making a Python environment in {}", venv.display());
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv))?;
-    run(Command::new(python)
-        .args(["-m", "pip", "install", "-q", "-r"])
-        .arg(requirements))
+    run(Command::new(python).args(["-m", "pip", "install", "-q", "-r"]).arg(requirements))
 }

@@ -34,16 +34,8 @@ pub(crate) fn run_steps(steps: &[Step]) -> Result<()> {
 }
 
 fn summarise(lines: &[String], left: usize, took: Duration) {
-    let not_run = if left == 0 {
-        String::new()
-    } else {
-        format!(", {left} steps not run")
-    };
-    eprintln!(
-        "\n=== summary ({}{not_run}) ===\n{}",
-        shown(took),
-        lines.join("\n")
-    );
+    let not_run = if left == 0 { String::new() } else { format!(", {left} steps not run") };
+    eprintln!("\n=== summary ({}{not_run}) ===\n{}", shown(took), lines.join("\n"));
 }
 
 fn shown(took: Duration) -> String {

@@ -11,26 +11,11 @@ use crate::steps::{Step, run_steps};
 pub(crate) fn run_test() -> Result<()> {
     announce_cold_build();
     run_steps(&[
-        Step {
-            name: "format",
-            work: format,
-        },
-        Step {
-            name: "clippy",
-            work: clippy,
-        },
-        Step {
-            name: "deciding builds without native libraries",
-            work: pure_crate,
-        },
-        Step {
-            name: "examples in the documentation",
-            work: documentation,
-        },
-        Step {
-            name: "unit and integration tests",
-            work: tests,
-        },
+        Step { name: "format", work: format },
+        Step { name: "clippy", work: clippy },
+        Step { name: "deciding builds without native libraries", work: pure_crate },
+        Step { name: "examples in the documentation", work: documentation },
+        Step { name: "unit and integration tests", work: tests },
     ])
 }
 

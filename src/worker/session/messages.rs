@@ -39,7 +39,10 @@ impl Session {
                     self.holdings.abandon_all(self.terms.grace);
                 }
             }
-            (ToWorker::Welcome { heartbeat, lease, grace, result_bytes_max, adopt, .. }, Phase::Joining { first_at, acknowledged_at, .. }) => {
+            (
+                ToWorker::Welcome { heartbeat, lease, grace, result_bytes_max, adopt, .. },
+                Phase::Joining { first_at, acknowledged_at, .. },
+            ) => {
                 self.terms = Terms {
                     heartbeat: heartbeat.as_duration(),
                     grace: grace.as_duration(),
@@ -54,7 +57,8 @@ impl Session {
             }
             (ToWorker::Assign { attempt, work, .. }, Phase::Joined) => self.take_assignment(attempt, *work),
             (ToWorker::Cancel { attempt, grace, reason, .. }, Phase::Joined) => {
-                let reason = if reason == Reason::RunTimeout { StopReason::TimedOut } else { StopReason::Cancelled };
+                let reason =
+                    if reason == Reason::RunTimeout { StopReason::TimedOut } else { StopReason::Cancelled };
                 self.cancel(&attempt, Stop { reason, grace: grace.as_duration() });
             }
             (ToWorker::Drain { .. }, Phase::Joined) => self.is_drained_by_server = true,
@@ -93,7 +97,8 @@ impl Session {
             return;
         }
         // A higher attempt of a task that still runs here: the old one is not ours any more.
-        let old: Vec<Key> = self.holdings.attempts.keys().filter(|(other, _)| *other == task).cloned().collect();
+        let old: Vec<Key> =
+            self.holdings.attempts.keys().filter(|(other, _)| *other == task).cloned().collect();
         for key in old {
             self.holdings.abandon(&key, std::time::Duration::ZERO);
         }
@@ -114,7 +119,9 @@ impl Session {
             run_timeout: work.run_timeout.map(|limit| limit.as_duration()),
             result_bytes_max: self.terms.result_bytes_max,
         };
-        self.holdings.attempts.insert(key.clone(), Held { token, stage: Stage::Waiting(Box::new(assignment)) });
+        self.holdings
+            .attempts
+            .insert(key.clone(), Held { token, stage: Stage::Waiting(Box::new(assignment)) });
         if self.leaving != Leaving::No {
             self.reject(&key, "the worker is leaving");
         }
@@ -122,7 +129,9 @@ impl Session {
 
     fn cancel(&mut self, attempt: &AttemptRef, stop: Stop) {
         let key = (attempt.task.clone(), attempt.attempt);
-        let Some(held) = self.holdings.attempts.get_mut(&key) else { return };
+        let Some(held) = self.holdings.attempts.get_mut(&key) else {
+            return;
+        };
         match &held.stage {
             Stage::Running { control, .. } => control.stop(stop),
             Stage::Waiting(_) => {

@@ -8,12 +8,13 @@ mod reports;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use yardmaster_topologies::event::{Status, StatusKind};
 use yardmaster_topologies::id::{Incarnation, MessageSeq, Pool, WorkerName};
 
-use super::control::Control;
+use super::control::{Control, Note};
 use super::handler::Assignment;
 use super::held::Holdings;
 use super::lease::Lease;
@@ -104,13 +105,15 @@ pub(crate) struct Session {
     is_drained_by_server: bool,
     leaving: Leaving,
     goodbye_said: bool,
+    /// Where running attempts say how far they are.
+    notes: Option<Sender<Note>>,
     holdings: Holdings,
     actions: Vec<Action>,
 }
 
 impl Session {
     /// Not joined yet.
-    pub(crate) fn new(registrant: Registrant, now: Instant) -> Self {
+    pub(crate) fn new(registrant: Registrant, notes: Option<Sender<Note>>, now: Instant) -> Self {
         Self {
             registrant,
             incarnation: Incarnation::trusted("none"),
@@ -123,6 +126,7 @@ impl Session {
             is_drained_by_server: false,
             leaving: Leaving::No,
             goodbye_said: false,
+            notes,
             holdings: Holdings::default(),
             actions: Vec::new(),
         }
@@ -251,7 +255,8 @@ impl Session {
 
     fn say_goodbye(&mut self) {
         let is_leaving = matches!(self.leaving, Leaving::Draining | Leaving::Stopping);
-        if is_leaving && !self.goodbye_said && self.holdings.attempts.is_empty() && self.phase != Phase::Apart {
+        if is_leaving && !self.goodbye_said && self.holdings.attempts.is_empty() && self.phase != Phase::Apart
+        {
             self.goodbye_said = true;
             self.say(StatusKind::Goodbye);
         }

@@ -3,18 +3,21 @@
 use std::time::Instant;
 
 use yardmaster_topologies::event::{AttemptRef, Status, StatusKind};
+use yardmaster_topologies::id::Token;
 use yardmaster_topologies::task::{Json, Report};
-use yardmaster_topologies::wire::{NOTE_BYTES_MAX, PROGRESS_BYTES_MAX};
+use yardmaster_topologies::wire::{NOTE_BYTES_MAX, PROGRESS_BYTES_MAX, TAIL_BYTES_MAX};
 
 use super::{Action, Phase, Session};
 use crate::worker::control::{Control, Stop, StopReason};
 use crate::worker::handler::{End, Finish};
-use crate::worker::held::{Key, Stage};
+use crate::worker::held::{Held, Key, Stage};
 
 impl Session {
     /// A handler has returned.
     pub(crate) fn take_finish(&mut self, key: &Key, finish: Finish) {
-        let Some(held) = self.holdings.attempts.get_mut(key) else { return };
+        let Some(held) = self.holdings.attempts.get_mut(key) else {
+            return;
+        };
         match &held.stage {
             Stage::Running { control, .. } => {
                 let stop = control.stop_asked();
@@ -30,8 +33,10 @@ impl Session {
 
     /// A note on the way.
     pub(crate) fn take_progress(&mut self, key: &Key, note: Json) {
-        let is_running = |held: &&_| matches!(held, super::super::held::Held { stage: Stage::Running { .. }, .. });
-        let Some(held) = self.holdings.attempts.get(key).filter(is_running) else { return };
+        let is_running = |held: &&Held| matches!(held.stage, Stage::Running { .. });
+        let Some(held) = self.holdings.attempts.get(key).filter(is_running) else {
+            return;
+        };
         if note.0.len() <= PROGRESS_BYTES_MAX && self.phase == Phase::Joined {
             let attempt = name(key, &held.token);
             self.say(StatusKind::Progress { attempt, note: Some(note) });
@@ -85,9 +90,11 @@ impl Session {
             && let Some(key) = self.holdings.next_waiting()
             && let Some(held) = self.holdings.attempts.get_mut(&key)
         {
-            let control = Control::new(key.0.clone(), key.1, None);
+            let control = Control::new(key.0.clone(), key.1, self.notes.clone());
             let running = Stage::Running { control: control.clone(), stop_at: None };
-            let Stage::Waiting(mut assignment) = std::mem::replace(&mut held.stage, running) else { return };
+            let Stage::Waiting(mut assignment) = std::mem::replace(&mut held.stage, running) else {
+                return;
+            };
             assignment.token = held.token.clone();
             if let Stage::Running { stop_at, .. } = &mut held.stage {
                 *stop_at = assignment.run_timeout.and_then(|limit| now.checked_add(limit));
@@ -121,7 +128,9 @@ impl Session {
 
     /// After a welcome: what was reported to the last life's account, or could not be, is reported now.
     pub(super) fn report_again(&mut self, key: &Key) {
-        let Some(held) = self.holdings.attempts.get_mut(key) else { return };
+        let Some(held) = self.holdings.attempts.get_mut(key) else {
+            return;
+        };
         if let Stage::Reported(finish) = &held.stage {
             held.stage = Stage::Ended(finish.clone());
         }
@@ -133,15 +142,17 @@ impl Session {
         if self.phase != Phase::Joined {
             return;
         }
-        let Some(held) = self.holdings.attempts.get_mut(key) else { return };
+        let Some(held) = self.holdings.attempts.get_mut(key) else {
+            return;
+        };
         let Stage::Ended(finish) = &held.stage else { return };
-        let kind = speak(name(key, &held.token), finish);
+        let kind = speak(name(key, &held.token), finish, self.terms.result_bytes_max);
         held.stage = Stage::Reported(finish.clone());
         self.say(kind);
     }
 }
 
-fn name(key: &Key, token: &yardmaster_topologies::id::Token) -> AttemptRef {
+fn name(key: &Key, token: &Token) -> AttemptRef {
     AttemptRef { task: key.0.clone(), attempt: key.1, token: token.clone() }
 }
 
@@ -160,8 +171,9 @@ fn settle(finish: Finish, stop: Option<Stop>) -> Finish {
     Finish { end: End::Failed, report }
 }
 
-fn speak(attempt: AttemptRef, finish: &Finish) -> StatusKind {
+fn speak(attempt: AttemptRef, finish: &Finish, result_bytes_max: usize) -> StatusKind {
     let mut report = finish.report.clone();
+    limit(&mut report, result_bytes_max);
     report.error_message = report.error_message.map(|message| shorten(&message));
     match finish.end {
         End::Completed => StatusKind::Completed { attempt, report },
@@ -172,6 +184,29 @@ fn speak(attempt: AttemptRef, finish: &Finish) -> StatusKind {
             StatusKind::Rejected { attempt, message }
         }
     }
+}
+
+/// Whatever a handler returns has to fit a record: one that does not would hold up everything behind it, heartbeats too.
+fn limit(report: &mut Report, result_bytes_max: usize) {
+    for tail in [&mut report.stdout_tail, &mut report.stderr_tail].into_iter().flatten() {
+        let mut from = tail.len().saturating_sub(TAIL_BYTES_MAX);
+        while !tail.is_char_boundary(from) {
+            from += 1;
+        }
+        tail.drain(..from);
+    }
+    let bytes = report.result.as_ref().map_or(0, |result| result.0.len());
+    if bytes <= result_bytes_max {
+        return;
+    }
+    report.result = None;
+    let note = format!(
+        "the result of {bytes} bytes was dropped: result_bytes_max is {result_bytes_max}; use result_ref"
+    );
+    report.error_message = Some(match report.error_message.take() {
+        Some(message) => format!("{note}; {message}"),
+        None => note,
+    });
 }
 
 fn shorten(message: &str) -> String {

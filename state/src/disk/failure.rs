@@ -13,9 +13,7 @@ const NO_SPACE: &str = "No space left on device";
 pub(super) fn sort(doing: &str, cause: &rocksdb::Error) -> StateError {
     let message = cause.to_string();
     if message.contains(NO_SPACE) {
-        return StateError::Full {
-            doing: doing.to_owned(),
-        };
+        return StateError::Full { doing: doing.to_owned() };
     }
     match cause.kind() {
         ErrorKind::Corruption => StateError::Corrupted(format!("{doing}: {message}")),
@@ -33,9 +31,6 @@ pub(super) fn sort(doing: &str, cause: &rocksdb::Error) -> StateError {
         | ErrorKind::TryAgain
         | ErrorKind::CompactionTooLarge
         | ErrorKind::ColumnFamilyDropped
-        | ErrorKind::Unknown => StateError::Io {
-            doing: doing.to_owned(),
-            source: io::Error::other(message),
-        },
+        | ErrorKind::Unknown => StateError::Io { doing: doing.to_owned(), source: io::Error::other(message) },
     }
 }

@@ -33,10 +33,7 @@ impl DiskStore {
     /// As [`crate::StoreRead::get`].
     pub fn figures(&self) -> Result<DiskFigures, StateError> {
         let total = |property| -> Result<u64, StateError> {
-            [META, ROWS, INDEX, HISTORY]
-                .iter()
-                .map(|name| self.property(name, property))
-                .sum()
+            [META, ROWS, INDEX, HISTORY].iter().map(|name| self.property(name, property)).sum()
         };
         Ok(DiskFigures {
             rows: self.property(ROWS, properties::ESTIMATE_NUM_KEYS)?,
@@ -52,8 +49,6 @@ impl DiskStore {
 
     fn property(&self, family: &str, property: &properties::PropName) -> Result<u64, StateError> {
         let figure = self.db.property_int_value_cf(self.family(family), property);
-        Ok(figure
-            .map_err(|cause| self.failed("measuring", &cause))?
-            .unwrap_or_default())
+        Ok(figure.map_err(|cause| self.failed("measuring", &cause))?.unwrap_or_default())
     }
 }

@@ -41,9 +41,7 @@ pub struct DiskStore {
 
 impl std::fmt::Debug for DiskStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DiskStore")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
+        f.debug_struct("DiskStore").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -61,11 +59,7 @@ impl DiskStore {
         ];
         let db = Db::open_cf_descriptors(&options.database(), path, families)
             .map_err(|cause| sort(&format!("opening the store in {}", path.display()), &cause))?;
-        Ok(Self {
-            db,
-            path: path.to_owned(),
-            cache: options.cache.clone(),
-        })
+        Ok(Self { db, path: path.to_owned(), cache: options.cache.clone() })
     }
 
     /// Writes what is in memory into files, for a clean shutdown: the next start has no log to replay.
@@ -75,16 +69,9 @@ impl DiskStore {
     pub fn flush(&self) -> Result<(), StateError> {
         let mut options = FlushOptions::default();
         options.set_wait(true);
-        let families = [
-            self.family(META),
-            self.family(ROWS),
-            self.family(INDEX),
-            self.family(HISTORY),
-        ];
+        let families = [self.family(META), self.family(ROWS), self.family(INDEX), self.family(HISTORY)];
         let families: Vec<&&ColumnFamily> = families.iter().collect();
-        self.db
-            .flush_cfs_opt(&families, &options)
-            .map_err(|cause| self.failed("flushing", &cause))
+        self.db.flush_cfs_opt(&families, &options).map_err(|cause| self.failed("flushing", &cause))
     }
 
     /// [`crate::rows_digest`] of this store.
@@ -214,16 +201,11 @@ impl Store for DiskStore {
         if let Some(checkpoint) = &batch.checkpoint {
             writes.put_cf(self.family(META), CHECKPOINT, checkpoint.encode());
         }
-        self.db
-            .write(writes)
-            .map_err(|cause| self.failed("writing", &cause))
+        self.db.write(writes).map_err(|cause| self.failed("writing", &cause))
     }
 
     fn view(&self) -> Box<dyn StoreRead + '_> {
-        Box::new(View {
-            store: self,
-            snapshot: self.db.snapshot(),
-        })
+        Box::new(View { store: self, snapshot: self.db.snapshot() })
     }
 }
 
@@ -235,8 +217,7 @@ struct View<'s> {
 
 impl StoreRead for View<'_> {
     fn get(&self, class: TableClass, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        self.store
-            .get_at(Some(&self.snapshot), self.store.class(class), key)
+        self.store.get_at(Some(&self.snapshot), self.store.class(class), key)
     }
 
     fn scan(
@@ -247,8 +228,7 @@ impl StoreRead for View<'_> {
         limit: usize,
         visit: &mut Visit<'_>,
     ) -> Result<(), StateError> {
-        self.store
-            .scan_at(Some(&self.snapshot), class, (from, to), limit, visit)
+        self.store.scan_at(Some(&self.snapshot), class, (from, to), limit, visit)
     }
 
     fn checkpoint(&self) -> Result<Option<Checkpoint>, StateError> {

@@ -8,9 +8,7 @@ pub struct BlockCache(pub(super) Cache);
 
 impl std::fmt::Debug for BlockCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BlockCache")
-            .field("bytes_used", &self.0.get_usage())
-            .finish()
+        f.debug_struct("BlockCache").field("bytes_used", &self.0.get_usage()).finish()
     }
 }
 
@@ -44,12 +42,7 @@ impl DiskOptions {
     /// The default limits with a cache.
     #[must_use]
     pub fn new(cache: BlockCache) -> Self {
-        Self {
-            cache,
-            write_buffer_bytes: 96 << 20,
-            open_files_max: 256,
-            background_threads: 2,
-        }
+        Self { cache, write_buffer_bytes: 96 << 20, open_files_max: 256, background_threads: 2 }
     }
 
     pub(super) fn database(&self) -> Options {

@@ -13,10 +13,7 @@ impl Restore<'_> {
         batch: &BatchRecord,
     ) -> Result<u64, StateError> {
         let fail = |why: String| {
-            Err(StateError::corrupted(format!(
-                "batch record {} at {offset} {why}",
-                batch.sequence
-            )))
+            Err(StateError::corrupted(format!("batch record {} at {offset} {why}", batch.sequence)))
         };
         if key != batch_key(batch.sequence) {
             return fail(format!("has the key {}", String::from_utf8_lossy(key)));
@@ -25,22 +22,14 @@ impl Restore<'_> {
             return fail(format!("comes after batch {}", self.sequence));
         }
         if claimed_from < self.floor.0 {
-            return fail(format!(
-                "claims {} rows, the batch before ends at {}",
-                batch.records, self.floor
-            ));
+            return fail(format!("claims {} rows, the batch before ends at {}", batch.records, self.floor));
         }
         let missing = batch.sequence - self.sequence - 1;
         let unclaimed = self.waiting.partition_point(|row| row.offset < claimed_from);
         // Each missing batch record has left an offset without a record.
-        let holes = (claimed_from - self.floor.0)
-            .unsigned_abs()
-            .saturating_sub(unclaimed as u64);
+        let holes = (claimed_from - self.floor.0).unsigned_abs().saturating_sub(unclaimed as u64);
         if missing > holes {
-            return fail(format!(
-                "comes after batch {}, and nothing was compacted between",
-                self.sequence
-            ));
+            return fail(format!("comes after batch {}, and nothing was compacted between", self.sequence));
         }
         if missing == 0 && self.is_unsealed && self.report.batches == 0 {
             return fail("is the first one, but rows without a batch record came before it".into());

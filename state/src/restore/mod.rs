@@ -127,10 +127,7 @@ impl<'s> Restore<'s> {
     /// for a batch record, and whatever the store and the tables say.
     pub fn feed(&mut self, offset: i64, key: &[u8], value: Option<&[u8]>) -> Result<(), StateError> {
         if offset < self.next.0 {
-            return Err(StateError::corrupted(format!(
-                "offset {offset} came after {}",
-                self.next.0 - 1
-            )));
+            return Err(StateError::corrupted(format!("offset {offset} came after {}", self.next.0 - 1)));
         }
         self.next = NextOffset(offset + 1);
         self.report.records_read += 1;
@@ -141,16 +138,8 @@ impl<'s> Restore<'s> {
             return self.close(offset, key, BatchRecord::decode(value)?);
         }
         self.waiting_bytes += key.len() + value.map_or(0, <[u8]>::len);
-        self.waiting.push_back(Waiting {
-            offset,
-            key: key.to_vec(),
-            value: value.map(<[u8]>::to_vec),
-        });
-        if self.waiting_bytes > self.options.waiting_bytes_max {
-            self.overflow()
-        } else {
-            Ok(())
-        }
+        self.waiting.push_back(Waiting { offset, key: key.to_vec(), value: value.map(<[u8]>::to_vec) });
+        if self.waiting_bytes > self.options.waiting_bytes_max { self.overflow() } else { Ok(()) }
     }
 
     /// Told when the reader has nothing more for now: what is complete goes into the store.
@@ -175,9 +164,7 @@ impl<'s> Restore<'s> {
     pub fn finish(mut self) -> Result<RestoreReport, StateError> {
         self.commit()?;
         if self.is_unsealed && self.report.batches == 0 {
-            return Err(StateError::corrupted(
-                "the changelog has rows but no batch record",
-            ));
+            return Err(StateError::corrupted("the changelog has rows but no batch record"));
         }
         // Compaction removes a batch record only when the ring has come round to its key.
         if let Some(missing) = self.missing_max
@@ -219,11 +206,7 @@ impl<'s> Restore<'s> {
         self.sealed = Some(batch.checkpoint(self.floor));
         self.report.batches += 1;
         self.report.last = Some(batch);
-        if self.txn_bytes >= self.options.write_bytes {
-            self.commit()
-        } else {
-            Ok(())
-        }
+        if self.txn_bytes >= self.options.write_bytes { self.commit() } else { Ok(()) }
     }
 
     fn fold(&mut self, rows: VecDeque<Waiting>) -> Result<(), StateError> {
@@ -252,19 +235,12 @@ impl<'s> Restore<'s> {
     }
 
     fn commit(&mut self) -> Result<(), StateError> {
-        if self.sealed.is_some() {
-            self.write()
-        } else {
-            Ok(())
-        }
+        if self.sealed.is_some() { self.write() } else { Ok(()) }
     }
 
     fn write(&mut self) -> Result<(), StateError> {
         let txn = std::mem::replace(&mut self.txn, Txn::new(self.store));
-        let batch = Batch {
-            checkpoint: self.sealed.take(),
-            ..txn.finish()
-        };
+        let batch = Batch { checkpoint: self.sealed.take(), ..txn.finish() };
         self.txn_bytes = 0;
         self.store.commit(&batch)
     }

@@ -13,10 +13,7 @@ pub struct RestoreOptions {
 
 impl Default for RestoreOptions {
     fn default() -> Self {
-        Self {
-            write_bytes: 8 << 20,
-            waiting_bytes_max: 128 << 20,
-        }
+        Self { write_bytes: 8 << 20, waiting_bytes_max: 128 << 20 }
     }
 }
 
@@ -59,9 +56,6 @@ pub(super) struct Waiting {
 
 impl From<Waiting> for TornRow {
     fn from(row: Waiting) -> Self {
-        Self {
-            offset: row.offset,
-            key: row.key,
-        }
+        Self { offset: row.offset, key: row.key }
     }
 }

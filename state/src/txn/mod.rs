@@ -23,10 +23,7 @@ pub struct Txn<'s> {
 
 impl std::fmt::Debug for Txn<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Txn")
-            .field("writes", &self.changed.len())
-            .field("drops", &self.drops.len())
-            .finish()
+        f.debug_struct("Txn").field("writes", &self.changed.len()).field("drops", &self.drops.len()).finish()
     }
 }
 
@@ -34,12 +31,7 @@ impl<'s> Txn<'s> {
     /// An overlay without changes.
     #[must_use]
     pub fn new(store: &'s dyn StoreRead) -> Self {
-        Self {
-            store,
-            entries: HashMap::default(),
-            changed: BTreeSet::new(),
-            drops: Vec::new(),
-        }
+        Self { store, entries: HashMap::default(), changed: BTreeSet::new(), drops: Vec::new() }
     }
 
     /// The row under a key, own writes included.
@@ -79,12 +71,7 @@ impl<'s> Txn<'s> {
     /// # Errors
     /// As [`Txn::put`].
     pub fn put_owned<T: Table>(&mut self, key: &T::Key, row: T::Row) -> Result<(), StateError> {
-        self.write::<T>(
-            key,
-            &key_of::<T>(key),
-            Change::Row(encode_row::<T>),
-            Some(Arc::new(row)),
-        )
+        self.write::<T>(key, &key_of::<T>(key), Change::Row(encode_row::<T>), Some(Arc::new(row)))
     }
 
     /// Deletes a row, and the index rows that followed from it. Deleting what is not there changes nothing.
@@ -99,8 +86,7 @@ impl<'s> Txn<'s> {
     /// deletions this costs next to nothing.
     pub fn drop_range(&mut self, from: Vec<u8>, to: Vec<u8>) {
         let inside = |key: &[u8]| key >= from.as_slice() && key < to.as_slice();
-        self.entries
-            .retain(|key, entry| entry.class != TableClass::History || !inside(key));
+        self.entries.retain(|key, entry| entry.class != TableClass::History || !inside(key));
         let entries = &self.entries;
         self.changed.retain(|key| entries.contains_key(key));
         self.drops.push((from, to));
@@ -120,18 +106,10 @@ impl<'s> Txn<'s> {
             let entry = self.entries.remove(&key).expect("a changed key has an entry");
             let class = entry.class;
             if let Some(value) = entry.into_write() {
-                writes.push(Write {
-                    key: key.to_vec(),
-                    value,
-                    class,
-                });
+                writes.push(Write { key: key.to_vec(), value, class });
             }
         }
-        Batch {
-            writes,
-            checkpoint: None,
-            drops: self.drops,
-        }
+        Batch { writes, checkpoint: None, drops: self.drops }
     }
 
     fn write<T: Table>(
@@ -141,18 +119,8 @@ impl<'s> Txn<'s> {
         change: Change,
         row: Option<Arc<T::Row>>,
     ) -> Result<(), StateError> {
-        const {
-            assert!(
-                !matches!(T::CLASS, TableClass::Derived),
-                "index rows are written by `derive` alone"
-            )
-        };
-        const {
-            assert!(
-                is_table_byte(T::ID) && T::VERSION > 0,
-                "the table's byte or version is reserved"
-            )
-        };
+        const { assert!(!matches!(T::CLASS, TableClass::Derived), "index rows are written by `derive` alone") };
+        const { assert!(is_table_byte(T::ID) && T::VERSION > 0, "the table's byte or version is reserved") };
         if derives::<T>() {
             let entry = self.loaded(T::CLASS, key)?;
             let is_new = matches!(entry.original, Original::Absent);
@@ -163,13 +131,7 @@ impl<'s> Txn<'s> {
                 self.index(write, is_new);
             }
         }
-        self.set(
-            key,
-            T::CLASS,
-            Original::Unread,
-            change,
-            row.map(|row| row as AnyRow),
-        );
+        self.set(key, T::CLASS, Original::Unread, change, row.map(|row| row as AnyRow));
         Ok(())
     }
 
@@ -177,11 +139,7 @@ impl<'s> Txn<'s> {
     /// either: then one that is deleted again in this commit leaves no tombstone at the head of a queue.
     fn index(&mut self, write: Write, is_new: bool) {
         let is_absent = is_new && write.class == TableClass::Derived;
-        let original = if is_absent {
-            Original::Absent
-        } else {
-            Original::Unread
-        };
+        let original = if is_absent { Original::Absent } else { Original::Unread };
         let change = write.value.map_or(Change::Delete, Change::Bytes);
         self.set(&write.key, write.class, original, change, None);
     }
@@ -205,33 +163,16 @@ impl<'s> Txn<'s> {
         } else {
             let key: Arc<[u8]> = Arc::from(key);
             self.changed.insert(Arc::clone(&key));
-            self.entries.insert(
-                key,
-                Entry {
-                    class,
-                    original,
-                    change,
-                    row,
-                },
-            );
+            self.entries.insert(key, Entry { class, original, change, row });
         }
     }
 
     /// The entry of a key, read from the store when there is none.
     fn loaded(&mut self, class: TableClass, key: &[u8]) -> Result<&mut Entry, StateError> {
         if !self.entries.contains_key(key) {
-            let stored = if self.is_dropped(class, key) {
-                None
-            } else {
-                self.store.get(class, key)?
-            };
+            let stored = if self.is_dropped(class, key) { None } else { self.store.get(class, key)? };
             let original = stored.map_or(Original::Absent, Original::Bytes);
-            let entry = Entry {
-                class,
-                original,
-                change: Change::Unchanged,
-                row: None,
-            };
+            let entry = Entry { class, original, change: Change::Unchanged, row: None };
             self.entries.insert(Arc::from(key), entry);
         }
         Ok(self.entries.get_mut(key).expect("it was just put there"))
@@ -239,10 +180,7 @@ impl<'s> Txn<'s> {
 
     fn is_dropped(&self, class: TableClass, key: &[u8]) -> bool {
         class == TableClass::History
-            && self
-                .drops
-                .iter()
-                .any(|(from, to)| key >= from.as_slice() && key < to.as_slice())
+            && self.drops.iter().any(|(from, to)| key >= from.as_slice() && key < to.as_slice())
     }
 }
 
@@ -253,11 +191,6 @@ fn derives<T: Table>() -> bool {
 
 fn key_of<T: Table>(key: &T::Key) -> Vec<u8> {
     let bytes = T::key(key);
-    assert_eq!(
-        bytes.first(),
-        Some(&T::ID),
-        "a key of table {} starts with its byte",
-        T::NAME
-    );
+    assert_eq!(bytes.first(), Some(&T::ID), "a key of table {} starts with its byte", T::NAME);
     bytes
 }

@@ -21,11 +21,7 @@ impl Txn<'_> {
                 known: T::VERSION.into(),
             });
         }
-        let row = if derives::<T>() {
-            Some(Arc::new(T::decode(value)?))
-        } else {
-            None
-        };
+        let row = if derives::<T>() { Some(Arc::new(T::decode(value)?)) } else { None };
         self.write::<T>(&typed, key, Change::Bytes(value.to_vec()), row)
     }
 

@@ -17,35 +17,31 @@ impl Txn<'_> {
         }
         let mut rows = Vec::new();
         let mut failure = None;
-        let mut own = self
-            .changed
-            .range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)))
-            .peekable();
-        self.store
-            .scan(T::CLASS, from, to, usize::MAX, &mut |key, value| {
-                let merged = (|| {
-                    while rows.len() < limit
-                        && let Some(changed) = own.next_if(|changed| changed.as_ref() < key)
-                    {
-                        rows.extend(self.changed_row::<T>(changed)?);
-                    }
-                    if rows.len() == limit {
-                        return Ok(());
-                    }
-                    if let Some(changed) = own.next_if(|changed| changed.as_ref() == key) {
-                        rows.extend(self.changed_row::<T>(changed)?);
-                    } else if !self.is_dropped(T::CLASS, key) {
-                        rows.push((T::parse(key)?, T::decode(value)?));
-                    }
-                    Ok(())
-                })();
-                failure = merged.err();
-                if failure.is_some() || rows.len() >= limit {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
+        let mut own = self.changed.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to))).peekable();
+        self.store.scan(T::CLASS, from, to, usize::MAX, &mut |key, value| {
+            let merged = (|| {
+                while rows.len() < limit
+                    && let Some(changed) = own.next_if(|changed| changed.as_ref() < key)
+                {
+                    rows.extend(self.changed_row::<T>(changed)?);
                 }
-            })?;
+                if rows.len() == limit {
+                    return Ok(());
+                }
+                if let Some(changed) = own.next_if(|changed| changed.as_ref() == key) {
+                    rows.extend(self.changed_row::<T>(changed)?);
+                } else if !self.is_dropped(T::CLASS, key) {
+                    rows.push((T::parse(key)?, T::decode(value)?));
+                }
+                Ok(())
+            })();
+            failure = merged.err();
+            if failure.is_some() || rows.len() >= limit {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
         if let Some(failure) = failure {
             return Err(failure);
         }
@@ -59,12 +55,7 @@ impl Txn<'_> {
 
     fn changed_row<T: Table>(&self, key: &[u8]) -> Result<Option<Keyed<T>>, StateError> {
         let entry = self.entries.get(key).expect("a changed key has an entry");
-        let row = if entry.class == T::CLASS {
-            entry.peek::<T>()?
-        } else {
-            None
-        };
-        row.map(|row| Ok((T::parse(key)?, Arc::unwrap_or_clone(row))))
-            .transpose()
+        let row = if entry.class == T::CLASS { entry.peek::<T>()? } else { None };
+        row.map(|row| Ok((T::parse(key)?, Arc::unwrap_or_clone(row)))).transpose()
     }
 }

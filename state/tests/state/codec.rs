@@ -6,10 +6,7 @@ use yardmaster_state::{
 
 #[test]
 fn a_row_is_its_version_and_then_bincode() {
-    assert_eq!(
-        encode(7, &("ab", 300_u32, None::<u8>, -1_i64)),
-        [7, 2, b'a', b'b', 251, 44, 1, 0, 1]
-    );
+    assert_eq!(encode(7, &("ab", 300_u32, None::<u8>, -1_i64)), [7, 2, b'a', b'b', 251, 44, 1, 0, 1]);
 }
 
 #[test]
@@ -25,19 +22,13 @@ fn versions_are_checked() {
     assert!(matches!(decode::<u32>(3, &[0, 5]), Err(StateError::Corrupted(_))));
     assert!(matches!(decode::<u32>(3, &[]), Err(StateError::Corrupted(_))));
     assert!(matches!(decode::<u32>(3, &[3]), Err(StateError::Corrupted(_))));
-    assert!(
-        matches!(decode::<u32>(3, &[3, 5, 6]), Err(StateError::Corrupted(_))),
-        "bytes are left over"
-    );
+    assert!(matches!(decode::<u32>(3, &[3, 5, 6]), Err(StateError::Corrupted(_))), "bytes are left over");
 }
 
 #[test]
 fn a_damaged_length_allocates_nothing() {
     let bytes = [1, 253, 255, 255, 255, 255, 255, 255, 255, 127];
-    assert!(matches!(
-        decode::<String>(1, &bytes),
-        Err(StateError::Corrupted(_))
-    ));
+    assert!(matches!(decode::<String>(1, &bytes), Err(StateError::Corrupted(_))));
 }
 
 fn batch() -> BatchRecord {
@@ -56,11 +47,7 @@ fn batch() -> BatchRecord {
 
 #[test]
 fn a_batch_record_has_these_bytes() {
-    let hex: String = batch()
-        .encode()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hex: String = batch().encode().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
         hex,
         "01fc01000100020204\
@@ -86,11 +73,7 @@ fn a_checkpoint_has_these_bytes() {
         code_version: 6,
     };
     assert_eq!(checkpoint, expected);
-    let hex: String = checkpoint
-        .encode()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hex: String = checkpoint.encode().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(hex, "01220204fb5802fc0100010009fd0068e5cf8b0100000506");
     assert_eq!(Checkpoint::decode(&checkpoint.encode()).unwrap(), checkpoint);
 }

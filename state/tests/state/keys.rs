@@ -12,15 +12,7 @@ fn fields() -> impl Strategy<Value = Fields> {
 }
 
 fn key((name, signed, word, half, long, last): &Fields) -> Vec<u8> {
-    KeyWriter::new(9)
-        .str(name)
-        .i64(*signed)
-        .u32(*word)
-        .u16(*half)
-        .u64(*long)
-        .u8(3)
-        .tail(last)
-        .finish()
+    KeyWriter::new(9).str(name).i64(*signed).u32(*word).u16(*half).u64(*long).u8(3).tail(last).finish()
 }
 
 proptest! {

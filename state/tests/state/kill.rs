@@ -15,10 +15,7 @@ const KILLS: u64 = 12;
 
 fn open(path: &Path) -> DiskStore {
     // Small buffers, so that flushes and compactions are hit too.
-    let options = DiskOptions {
-        write_buffer_bytes: 512 << 10,
-        ..DiskOptions::new(BlockCache::new(8 << 20))
-    };
+    let options = DiskOptions { write_buffer_bytes: 512 << 10, ..DiskOptions::new(BlockCache::new(8 << 20)) };
     DiskStore::open(path, &options).unwrap()
 }
 
@@ -40,22 +37,13 @@ fn nth(store: &dyn StoreRead, sequence: u64) -> Batch {
             _ => Op::DeleteCounter(1),
         });
     }
-    let checkpoint = Checkpoint {
-        sequence,
-        changelog: NextOffset(sequence.cast_signed() * 3),
-        ..Checkpoint::default()
-    };
-    Batch {
-        checkpoint: Some(checkpoint),
-        ..batch_of(store, &ops)
-    }
+    let checkpoint =
+        Checkpoint { sequence, changelog: NextOffset(sequence.cast_signed() * 3), ..Checkpoint::default() };
+    Batch { checkpoint: Some(checkpoint), ..batch_of(store, &ops) }
 }
 
 fn sequence_of(store: &dyn StoreRead) -> u64 {
-    store
-        .checkpoint()
-        .unwrap()
-        .map_or(0, |checkpoint| checkpoint.sequence)
+    store.checkpoint().unwrap().map_or(0, |checkpoint| checkpoint.sequence)
 }
 
 /// Not a test by itself: the process that is killed.
@@ -83,19 +71,12 @@ fn a_killed_process_leaves_whole_batches() {
             .spawn()
             .unwrap();
         std::thread::sleep(Duration::from_millis(150 + next_random(&mut seed) % 250));
-        assert_eq!(
-            child.try_wait().unwrap(),
-            None,
-            "the child commits until it is killed"
-        );
+        assert_eq!(child.try_wait().unwrap(), None, "the child commits until it is killed");
         child.kill().unwrap();
         child.wait().unwrap();
         let store = open(dir.path());
         let reached = sequence_of(&store);
-        assert!(
-            reached > sequence_of(&model),
-            "kill {kill}: nothing was committed in between"
-        );
+        assert!(reached > sequence_of(&model), "kill {kill}: nothing was committed in between");
         while sequence_of(&model) < reached {
             model.commit(&nth(&model, sequence_of(&model) + 1)).unwrap();
         }

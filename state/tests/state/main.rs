@@ -1,9 +1,5 @@
 //! Tests of what is remembered, through the crate's public face.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails may panic"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod codec;
 mod directory;

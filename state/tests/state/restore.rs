@@ -11,14 +11,9 @@ use crate::toy::{Logged, Op, Toy, batches, check_index};
 type Log = [(i64, Record)];
 
 fn begin(store: &MemoryStore, end: i64, write_bytes: usize) -> Restore<'_> {
-    let options = RestoreOptions {
-        write_bytes,
-        ..RestoreOptions::default()
-    };
+    let options = RestoreOptions { write_bytes, ..RestoreOptions::default() };
     let checkpoint = store.checkpoint().unwrap();
-    Restore::new(&Toy, store, checkpoint, NextOffset(end))
-        .unwrap()
-        .with_options(options)
+    Restore::new(&Toy, store, checkpoint, NextOffset(end)).unwrap().with_options(options)
 }
 
 fn feed(restore: &mut Restore<'_>, log: &Log) -> Result<(), StateError> {
@@ -46,11 +41,7 @@ fn check_same(store: &MemoryStore, original: &MemoryStore) {
 fn some_batches() -> Vec<Vec<Op>> {
     (0..6_u32)
         .map(|n| {
-            vec![
-                Op::PutThing(n % 3, 1, i64::from(n)),
-                Op::PutThing(9, 2, 0),
-                Op::PutCounter(1, n.into()),
-            ]
+            vec![Op::PutThing(n % 3, 1, i64::from(n)), Op::PutThing(9, 2, 0), Op::PutCounter(1, n.into())]
         })
         .collect()
 }
@@ -88,12 +79,7 @@ fn whole_batches_have_their_digest_checked() {
     assert_eq!((report.batches, report.digest_checked, report.trusted), (6, 6, 0));
     assert_eq!(report.rows + report.batches, report.records_read);
     assert_eq!(report.last.unwrap().sequence, 6);
-    let compacted = restore(
-        &MemoryStore::new(),
-        &original.compacted(original.end),
-        original.end,
-    )
-    .unwrap();
+    let compacted = restore(&MemoryStore::new(), &original.compacted(original.end), original.end).unwrap();
     assert!(compacted.digest_checked < compacted.batches);
 }
 
@@ -104,10 +90,7 @@ fn a_restore_at_the_end_is_done_without_a_position() {
     let restore = begin(&original.store, original.end, 1);
     assert_eq!(restore.start(), end);
     assert!(restore.is_done(None, end));
-    assert!(
-        !restore.is_done(None, NextOffset(end.0 + 1)),
-        "a marker is still to come"
-    );
+    assert!(!restore.is_done(None, NextOffset(end.0 + 1)), "a marker is still to come");
     assert!(restore.is_done(Some(NextOffset(end.0 + 1)), NextOffset(end.0 + 1)));
 }
 
@@ -123,10 +106,7 @@ fn every_changed_byte_of_a_row_is_caught() {
         let is_batch = yardmaster_state::is_batch_key(&log[place].1.key);
         let result = restore(&MemoryStore::new(), &log, original.end);
         // A batch record's own last byte is its code version, which nothing depends on here.
-        assert!(
-            is_batch || matches!(result, Err(StateError::Corrupted(_))),
-            "record {place}: {result:?}"
-        );
+        assert!(is_batch || matches!(result, Err(StateError::Corrupted(_))), "record {place}: {result:?}");
     }
 }
 
@@ -136,13 +116,7 @@ fn torn_rows_are_kept_out_and_told() {
     let mut log = original.log.clone();
     // The batch record of the last commit is lost: its rows are there, nothing claims them.
     let (_, lost) = log.pop().unwrap();
-    let torn: Vec<i64> = log
-        .iter()
-        .rev()
-        .take(2)
-        .rev()
-        .map(|(offset, _)| *offset)
-        .collect();
+    let torn: Vec<i64> = log.iter().rev().take(2).rev().map(|(offset, _)| *offset).collect();
     let store = MemoryStore::new();
     let report = restore(&store, &log, original.end).unwrap();
     assert_eq!(report.torn.iter().map(|row| row.offset).collect::<Vec<_>>(), torn);
@@ -157,10 +131,7 @@ fn torn_rows_are_kept_out_and_told() {
     let store = MemoryStore::new();
     let report = restore(&store, &log, original.end + 4).unwrap();
     assert_eq!(report.torn.iter().map(|row| row.offset).collect::<Vec<_>>(), torn);
-    assert_eq!(
-        rows_digest(&store).unwrap(),
-        rows_digest(&original.store).unwrap()
-    );
+    assert_eq!(rows_digest(&store).unwrap(), rows_digest(&original.store).unwrap());
 }
 
 #[test]
@@ -168,17 +139,8 @@ fn the_owner_s_rewrite_makes_torn_rows_harmless() {
     let mut original = Logged::of(&some_batches()[..5]);
     let before = rows_digest(&original.store).unwrap();
     // A torn commit: two rows that are not in the store, one of them of a key that has no row there.
-    for (key, value) in [
-        (vec![1, 0, 0, 0, 0], vec![2, 1, b'x', 9]),
-        (vec![3, b'n'], vec![1, 9]),
-    ] {
-        original.log.push((
-            original.end,
-            Record {
-                key,
-                value: Some(value),
-            },
-        ));
+    for (key, value) in [(vec![1, 0, 0, 0, 0], vec![2, 1, b'x', 9]), (vec![3, b'n'], vec![1, 9])] {
+        original.log.push((original.end, Record { key, value: Some(value) }));
         original.end += 1;
     }
     original.end += 1;
@@ -189,11 +151,7 @@ fn the_owner_s_rewrite_makes_torn_rows_harmless() {
             txn.rewrite(&row.key).unwrap();
         }
     });
-    assert_eq!(
-        rows_digest(&original.store).unwrap(),
-        before,
-        "the store is as it was"
-    );
+    assert_eq!(rows_digest(&original.store).unwrap(), before, "the store is as it was");
     // Compaction now takes the torn rows away, not the good ones.
     let store = MemoryStore::new();
     let report = restore(&store, &original.compacted(original.end), original.end).unwrap();
@@ -207,10 +165,7 @@ fn no_batch_record_at_all_is_an_empty_state() {
     log.pop();
     let store = MemoryStore::new();
     let report = restore(&store, &log, 9).unwrap();
-    assert_eq!(
-        (report.torn.len(), report.batches, report.last),
-        (log.len(), 0, None)
-    );
+    assert_eq!((report.torn.len(), report.batches, report.last), (log.len(), 0, None));
     assert!(yardmaster_state::is_empty(&store).unwrap());
     assert_eq!(store.checkpoint().unwrap(), None);
     let report = restore(&store, &[], 0).unwrap();
@@ -220,35 +175,18 @@ fn no_batch_record_at_all_is_an_empty_state() {
 #[test]
 fn a_missing_batch_record_is_caught() {
     let original = Logged::of(&some_batches());
-    let second = original
-        .log
-        .iter()
-        .position(|(_, record)| record.key == b"__batch/2")
-        .unwrap();
+    let second = original.log.iter().position(|(_, record)| record.key == b"__batch/2").unwrap();
     let mut log = original.log.clone();
     log.remove(second);
     let error = restore(&MemoryStore::new(), &log, original.end).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("batch record 2 is not in the changelog"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("batch record 2 is not in the changelog"), "{error}");
     // Without a hole in the offsets there is not even room for it.
     for (offset, _) in &mut log[second..] {
         *offset -= 2;
     }
-    let mut restore = Restore::new(
-        &Toy,
-        &original.store,
-        original.store.checkpoint().unwrap(),
-        NextOffset(99),
-    )
-    .unwrap();
-    assert!(
-        feed(&mut restore, &log).is_ok(),
-        "all of it is before the checkpoint"
-    );
+    let mut restore =
+        Restore::new(&Toy, &original.store, original.store.checkpoint().unwrap(), NextOffset(99)).unwrap();
+    assert!(feed(&mut restore, &log).is_ok(), "all of it is before the checkpoint");
     let renumbered = self::restore(&MemoryStore::new(), &log, original.end).unwrap_err();
     assert!(matches!(renumbered, StateError::Corrupted(_)), "{renumbered}");
 }
@@ -257,12 +195,7 @@ fn a_missing_batch_record_is_caught() {
 fn a_sequence_that_goes_backwards_is_caught() {
     let original = Logged::of(&some_batches());
     let mut log = original.log.clone();
-    let again = log
-        .iter()
-        .find(|(_, record)| record.key == b"__batch/1")
-        .unwrap()
-        .1
-        .clone();
+    let again = log.iter().find(|(_, record)| record.key == b"__batch/1").unwrap().1.clone();
     // Its rows are compacted; only the number is wrong.
     log.push((original.end + 9, again));
     let error = restore(&MemoryStore::new(), &log, original.end + 11).unwrap_err();
@@ -283,17 +216,8 @@ fn claims_don_t_overlap() {
     let mut batch = BatchRecord::decode(record.value.as_ref().unwrap()).unwrap();
     batch.records += 2;
     let mut log = original.log.clone();
-    *log.last_mut().unwrap() = (
-        offset,
-        Record {
-            value: Some(batch.encode()),
-            ..record
-        },
-    );
-    assert!(matches!(
-        restore(&MemoryStore::new(), &log, original.end),
-        Err(StateError::Corrupted(_))
-    ));
+    *log.last_mut().unwrap() = (offset, Record { value: Some(batch.encode()), ..record });
+    assert!(matches!(restore(&MemoryStore::new(), &log, original.end), Err(StateError::Corrupted(_))));
 }
 
 #[test]
@@ -312,17 +236,11 @@ fn when_the_ring_came_round_old_rows_are_trusted() {
     assert_eq!((report.torn.len(), report.trusted), (0, 5));
     // So many rows may wait that they must go in before the first batch record; a crash then means a new beginning.
     let store = MemoryStore::new();
-    let options = RestoreOptions {
-        waiting_bytes_max: 10,
-        ..RestoreOptions::default()
-    };
+    let options = RestoreOptions { waiting_bytes_max: 10, ..RestoreOptions::default() };
     let mut small = begin(&store, original.end, 1).with_options(options);
     feed(&mut small, &log[..3]).unwrap();
     assert!(!yardmaster_state::is_empty(&store).unwrap());
-    assert!(matches!(
-        Restore::new(&Toy, &store, None, NextOffset(9)),
-        Err(StateError::Rebuild(_))
-    ));
+    assert!(matches!(Restore::new(&Toy, &store, None, NextOffset(9)), Err(StateError::Rebuild(_))));
     feed(&mut small, &log[3..]).unwrap();
     small.position(NextOffset(original.end)).unwrap();
     small.finish().unwrap();

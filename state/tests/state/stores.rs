@@ -23,8 +23,7 @@ fn check_scans(store: &dyn Store, ops: &[Op], limit: usize) {
     let mut txn = Txn::new(store);
     apply(&mut txn, ops);
     let seen = (
-        txn.scan::<Things>(&[1, 0, 0, 0, 2], &[1, 0, 0, 0, 9], limit)
-            .unwrap(),
+        txn.scan::<Things>(&[1, 0, 0, 0, 2], &[1, 0, 0, 0, 9], limit).unwrap(),
         txn.scan::<ByRank>(&[2], &[3], limit).unwrap(),
         txn.scan::<Past>(&[4, 0, 0, 0, 1], &[5], limit).unwrap(),
     );
@@ -74,18 +73,10 @@ proptest! {
 fn figures_count_rows() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    store
-        .commit(&batch_of(
-            &store,
-            &[Op::PutThing(1, 1, 1), Op::PutPast(1, 1), Op::PutPast(1, 2)],
-        ))
-        .unwrap();
+    store.commit(&batch_of(&store, &[Op::PutThing(1, 1, 1), Op::PutPast(1, 1), Op::PutPast(1, 2)])).unwrap();
     store.flush().unwrap();
     let figures = store.figures().unwrap();
-    assert_eq!(
-        (figures.rows, figures.index_rows, figures.history_rows),
-        (1, 1, 2)
-    );
+    assert_eq!((figures.rows, figures.index_rows, figures.history_rows), (1, 1, 2));
     assert!(figures.live_file_bytes > 0 && figures.write_buffer_bytes > 0 && figures.block_cache_bytes > 0);
 }
 
@@ -108,11 +99,6 @@ fn a_damaged_file_is_told_apart() {
         }
     }
     let options = DiskOptions::new(BlockCache::new(8 << 20));
-    let error = DiskStore::open(dir.path(), &options)
-        .and_then(|store| store.rows_digest())
-        .unwrap_err();
-    assert!(
-        matches!(error, yardmaster_state::StateError::Corrupted(_)),
-        "{error}"
-    );
+    let error = DiskStore::open(dir.path(), &options).and_then(|store| store.rows_digest()).unwrap_err();
+    assert!(matches!(error, yardmaster_state::StateError::Corrupted(_)), "{error}");
 }

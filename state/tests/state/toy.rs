@@ -149,32 +149,19 @@ pub(crate) fn apply(txn: &mut Txn<'_>, ops: &[Op]) {
     for op in ops {
         match *op {
             Op::PutThing(id, group, rank) => {
-                let thing = Thing {
-                    group: "g".repeat(usize::from(group)),
-                    rank,
-                };
+                let thing = Thing { group: "g".repeat(usize::from(group)), rank };
                 txn.put::<Things>(&id, &thing).unwrap();
-                assert_eq!(
-                    txn.get::<Things>(&id).unwrap(),
-                    Some(thing),
-                    "a write is seen at once"
-                );
+                assert_eq!(txn.get::<Things>(&id).unwrap(), Some(thing), "a write is seen at once");
             }
             Op::DeleteThing(id) => {
                 txn.delete::<Things>(&id).unwrap();
-                assert!(
-                    !txn.contains::<Things>(&id).unwrap(),
-                    "a deletion is seen at once"
-                );
+                assert!(!txn.contains::<Things>(&id).unwrap(), "a deletion is seen at once");
             }
             Op::PutCounter(name, count) => txn.put::<Counters>(&format!("c{name}"), &count).unwrap(),
             Op::DeleteCounter(name) => txn.delete::<Counters>(&format!("c{name}")).unwrap(),
             Op::PutPast(hour, id) => txn.put::<Past>(&(hour, id), &format!("{hour}/{id}")).unwrap(),
             Op::DropPast(from, to) => {
-                txn.drop_range(
-                    KeyWriter::new(4).u32(from).finish(),
-                    KeyWriter::new(4).u32(to).finish(),
-                );
+                txn.drop_range(KeyWriter::new(4).u32(from).finish(), KeyWriter::new(4).u32(to).finish());
             }
         }
     }
@@ -203,10 +190,8 @@ pub(crate) fn contents(store: &dyn StoreRead) -> Vec<(TableClass, Vec<u8>, Vec<u
 /// The index is what the rows say, no more and no less.
 pub(crate) fn check_index(store: &dyn StoreRead) {
     let things = yardmaster_state::scan_rows::<Things>(store, &[1], &prefix_end(&[1]), usize::MAX).unwrap();
-    let mut expected: Vec<_> = things
-        .into_iter()
-        .map(|(id, t)| ByRank::key(&(t.group, t.rank, id)))
-        .collect();
+    let mut expected: Vec<_> =
+        things.into_iter().map(|(id, t)| ByRank::key(&(t.group, t.rank, id))).collect();
     expected.sort();
     let found: Vec<_> = contents(store)
         .into_iter()
@@ -226,12 +211,7 @@ pub(crate) struct Logged {
 
 impl Logged {
     pub(crate) fn new() -> Self {
-        Self {
-            store: MemoryStore::new(),
-            log: Vec::new(),
-            end: 0,
-            sequence: 0,
-        }
+        Self { store: MemoryStore::new(), log: Vec::new(), end: 0, sequence: 0 }
     }
 
     pub(crate) fn of(batches: &[Vec<Op>]) -> Self {
@@ -251,11 +231,7 @@ impl Logged {
         change(&mut txn);
         let mut batch = txn.finish();
         self.sequence += 1;
-        let records = batch.changelog(Seal {
-            sequence: self.sequence,
-            at_ms: 7,
-            ..Seal::default()
-        });
+        let records = batch.changelog(Seal { sequence: self.sequence, at_ms: 7, ..Seal::default() });
         let last =
             yardmaster_state::BatchRecord::decode(records.last().unwrap().value.as_ref().unwrap()).unwrap();
         for record in records {

@@ -5,10 +5,7 @@ use yardmaster_state::{MemoryStore, Store, TableClass, Txn, Write, prefix_end};
 use crate::toy::{ByRank, Counters, Op, Past, Thing, Things, batch_of, contents};
 
 fn thing(rank: i64) -> Thing {
-    Thing {
-        group: "a".into(),
-        rank,
-    }
+    Thing { group: "a".into(), rank }
 }
 
 fn store_with(ranks: &[i64]) -> MemoryStore {
@@ -40,9 +37,7 @@ fn an_index_is_scanned_through_the_overlay() {
     txn.put::<Things>(&1, &thing(8)).unwrap();
     let scan = |limit| {
         let rows = txn.scan::<ByRank>(&[2], &prefix_end(&[2]), limit).unwrap();
-        rows.into_iter()
-            .map(|((_, rank, id), ())| (rank, id))
-            .collect::<Vec<_>>()
+        rows.into_iter().map(|((_, rank, id), ())| (rank, id)).collect::<Vec<_>>()
     };
     assert_eq!(scan(9), [(-9, 7), (5, 0), (8, 1)]);
     assert_eq!(scan(2), [(-9, 7), (5, 0)]);
@@ -90,12 +85,8 @@ fn only_the_last_value_of_a_key_is_written_in_key_order() {
 fn a_row_is_replaced_together_with_its_index_row() {
     let store = store_with(&[5]);
     let batch = batch_of(&store, &[Op::PutThing(0, 0, 6)]);
-    let deleted: Vec<_> = batch
-        .writes
-        .iter()
-        .filter(|write| write.value.is_none())
-        .map(|write| &write.key[..])
-        .collect();
+    let deleted: Vec<_> =
+        batch.writes.iter().filter(|write| write.value.is_none()).map(|write| &write.key[..]).collect();
     assert_eq!(deleted, [[2, 0, 1, b'a', 128, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0]]);
     assert_eq!(batch.writes.len(), 3);
 }
@@ -103,9 +94,7 @@ fn a_row_is_replaced_together_with_its_index_row() {
 #[test]
 fn a_dropped_range_hides_what_was_there_and_not_what_comes_after() {
     let store = MemoryStore::new();
-    store
-        .commit(&batch_of(&store, &[Op::PutPast(1, 1), Op::PutPast(2, 2)]))
-        .unwrap();
+    store.commit(&batch_of(&store, &[Op::PutPast(1, 1), Op::PutPast(2, 2)])).unwrap();
     let mut txn = Txn::new(&store);
     txn.put::<Past>(&(1, 3), &"own".into()).unwrap();
     txn.drop_range(vec![4, 0, 0, 0, 1], vec![4, 0, 0, 0, 2]);
@@ -116,10 +105,7 @@ fn a_dropped_range_hides_what_was_there_and_not_what_comes_after() {
     let keys: Vec<_> = before.iter().map(|(key, _)| *key).collect();
     assert_eq!(keys, [(1, 4), (2, 2)]);
     store.commit(&txn.finish()).unwrap();
-    assert_eq!(
-        yardmaster_state::scan_rows::<Past>(&store, &[4], &[5], 9).unwrap(),
-        before
-    );
+    assert_eq!(yardmaster_state::scan_rows::<Past>(&store, &[4], &[5], 9).unwrap(), before);
 }
 
 #[test]

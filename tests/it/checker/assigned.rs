@@ -15,9 +15,7 @@ pub(super) fn check_assignments(topics: &Topics, events: &[Event<'_>], faults: &
         let incarnation = text(&json, "incarnation").to_owned();
         let seq = json.get("seq").and_then(serde_json::Value::as_i64).unwrap_or(-1);
         if seq > 0 {
-            let last = last_seq
-                .entry((raw.topic.clone(), incarnation.clone()))
-                .or_default();
+            let last = last_seq.entry((raw.topic.clone(), incarnation.clone())).or_default();
             if seq != *last + 1 {
                 faults.push(format!("{}: seq {seq} follows {last}", raw.place()));
             }
@@ -27,10 +25,7 @@ pub(super) fn check_assignments(topics: &Topics, events: &[Event<'_>], faults: &
             continue;
         }
         let name = (text(&json, "pool").to_owned(), text(&json, "task").to_owned());
-        let attempt = json
-            .get("attempt")
-            .and_then(serde_json::Value::as_i64)
-            .unwrap_or(-1);
+        let attempt = json.get("attempt").and_then(serde_json::Value::as_i64).unwrap_or(-1);
         let holder = format!("{} {incarnation}", text(&json, "worker"));
         if let Some(other) = told.insert((name.clone(), attempt), holder.clone()) {
             faults.push(format!(
@@ -50,12 +45,11 @@ fn compare(mut told: BTreeMap<(Name, i64), String>, events: &[Event<'_>], faults
         let holder = format!("{} {}", event.text("worker"), event.text("incarnation"));
         match told.remove(&((pool.clone(), id.clone()), attempt)) {
             Some(other) if other == holder => {}
-            Some(other) => faults.push(format!(
-                "{pool}/{id} attempt {attempt}: assigned to {other}, opened for {holder}"
-            )),
-            None => faults.push(format!(
-                "{pool}/{id} attempt {attempt} was opened, but {holder} was not told"
-            )),
+            Some(other) => faults
+                .push(format!("{pool}/{id} attempt {attempt}: assigned to {other}, opened for {holder}")),
+            None => {
+                faults.push(format!("{pool}/{id} attempt {attempt} was opened, but {holder} was not told"))
+            }
         }
     }
     for ((name, attempt), holder) in told {

@@ -22,22 +22,14 @@ pub(super) fn check_inputs(
 
 /// Each dead letter of a record names one that exists, and no record has two.
 fn check_dead_letters(topics: &Topics, report: &mut Report, faults: &mut Vec<String>) -> BTreeSet<Place> {
-    let inputs: BTreeMap<Place, &Raw> = topics
-        .tasks
-        .iter()
-        .chain(&topics.status)
-        .map(|raw| (place(raw), raw))
-        .collect();
+    let inputs: BTreeMap<Place, &Raw> =
+        topics.tasks.iter().chain(&topics.status).map(|raw| (place(raw), raw)).collect();
     let mut buried = BTreeSet::new();
     for raw in &topics.dead_letter {
         // A task that has FAILED lies here too: it has no place of origin.
         let Some(origin) = origin(raw) else {
             if raw.json().is_none_or(|json| text(&json, "type") != "ended") {
-                faults.push(format!(
-                    "{} names no record and is no task: {:?}",
-                    raw.place(),
-                    raw.headers
-                ));
+                faults.push(format!("{} names no record and is no task: {:?}", raw.place(), raw.headers));
             }
             continue;
         };
@@ -55,23 +47,13 @@ fn check_dead_letters(topics: &Topics, report: &mut Report, faults: &mut Vec<Str
 
 /// Original key and bytes; a long value may be cut.
 fn check_copy(raw: &Raw, input: &Raw, faults: &mut Vec<String>) {
-    let (copy, whole) = (
-        raw.value.as_deref().unwrap_or_default(),
-        input.value.as_deref().unwrap_or_default(),
-    );
+    let (copy, whole) =
+        (raw.value.as_deref().unwrap_or_default(), input.value.as_deref().unwrap_or_default());
     if !whole.starts_with(copy) || (copy.len() < whole.len() && whole.len() < 64 * 1024) {
-        faults.push(format!(
-            "{} does not carry the bytes of {}",
-            raw.place(),
-            input.place()
-        ));
+        faults.push(format!("{} does not carry the bytes of {}", raw.place(), input.place()));
     }
     if raw.key.as_deref().unwrap_or_default() != input.key.as_deref().unwrap_or_default() {
-        faults.push(format!(
-            "{} does not carry the key of {}",
-            raw.place(),
-            input.place()
-        ));
+        faults.push(format!("{} does not carry the key of {}", raw.place(), input.place()));
     }
 }
 
@@ -80,17 +62,8 @@ fn place(raw: &Raw) -> Place {
 }
 
 fn origin(raw: &Raw) -> Option<Place> {
-    let header = |end: &str| {
-        raw.headers
-            .iter()
-            .find(|(name, _)| name.ends_with(end))
-            .map(|(_, value)| value)
-    };
-    Some((
-        header("topic")?.clone(),
-        header("partition")?.parse().ok()?,
-        header("offset")?.parse().ok()?,
-    ))
+    let header = |end: &str| raw.headers.iter().find(|(name, _)| name.ends_with(end)).map(|(_, value)| value);
+    Some((header("topic")?.clone(), header("partition")?.parse().ok()?, header("offset")?.parse().ok()?))
 }
 
 /// Every task that a readable command names was accepted or refused.
@@ -141,10 +114,7 @@ fn check_submits(
 /// The tasks that a submit names.
 fn named(json: &Value) -> Vec<Name> {
     let top = text(json, "pool");
-    let one = json
-        .get("task")
-        .filter(|_| text(json, "type") == "submit")
-        .into_iter();
+    let one = json.get("task").filter(|_| text(json, "type") == "submit").into_iter();
     let many = json.get("tasks").and_then(Value::as_array).into_iter().flatten();
     one.chain(many.filter(|_| text(json, "type") == "submit_many"))
         .filter_map(|task| {
@@ -158,9 +128,7 @@ fn named(json: &Value) -> Vec<Name> {
 /// What is no JSON object with a version that is known must be a dead letter.
 fn check_bad(topics: &Topics, buried: &BTreeSet<Place>, faults: &mut Vec<String>) {
     for raw in topics.tasks.iter().chain(&topics.status) {
-        let good = raw
-            .json()
-            .is_some_and(|json| json.get("v") == Some(&Value::from(1)));
+        let good = raw.json().is_some_and(|json| json.get("v") == Some(&Value::from(1)));
         if !good && !buried.contains(&place(raw)) {
             faults.push(format!("{} is bad and no dead letter", raw.place()));
         }
@@ -189,15 +157,10 @@ fn check_batches(topics: &Topics, events: &[Event<'_>], report: &mut Report, fau
             ));
         }
     }
-    for (raw, is_task) in topics
-        .tasks
-        .iter()
-        .map(|raw| (raw, true))
-        .chain(topics.status.iter().map(|raw| (raw, false)))
+    for (raw, is_task) in
+        topics.tasks.iter().map(|raw| (raw, true)).chain(topics.status.iter().map(|raw| (raw, false)))
     {
-        let taken = last
-            .get(&i64::from(raw.partition))
-            .map_or(0, |end| if is_task { end.1 } else { end.2 });
+        let taken = last.get(&i64::from(raw.partition)).map_or(0, |end| if is_task { end.1 } else { end.2 });
         // Statuses go on after the run's end; commands don't.
         if is_task && raw.offset >= taken {
             faults.push(format!("{} was never taken", raw.place()));
@@ -206,12 +169,6 @@ fn check_batches(topics: &Topics, events: &[Event<'_>], report: &mut Report, fau
 }
 
 fn range(event: &Event<'_>, input: &str) -> (i64, i64) {
-    let bound = |name: &str| {
-        event
-            .json
-            .get(input)
-            .and_then(|range| range.get(name))
-            .and_then(Value::as_i64)
-    };
+    let bound = |name: &str| event.json.get(input).and_then(|range| range.get(name)).and_then(Value::as_i64);
     (bound("from").unwrap_or(-1), bound("to").unwrap_or(-1))
 }

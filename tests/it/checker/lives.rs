@@ -37,9 +37,7 @@ pub(super) fn check_lives(events: &[Event<'_>], report: &mut Report, faults: &mu
             None => faults.push(format!("{pool}/{id} has not ended")),
         }
         if let Some((attempt, worker)) = &life.open {
-            faults.push(format!(
-                "{pool}/{id}: attempt {attempt} on {worker} was never closed"
-            ));
+            faults.push(format!("{pool}/{id}: attempt {attempt} on {worker} was never closed"));
         }
         report.accepted += usize::from(life.accepted);
     }
@@ -85,11 +83,7 @@ fn change(life: &mut Life, event: &Event<'_>) -> Result<(), String> {
     if generation > life.generation {
         return revive(life, generation);
     }
-    if life.ended.is_some() {
-        Err("changed after its end".to_owned())
-    } else {
-        Ok(())
-    }
+    if life.ended.is_some() { Err("changed after its end".to_owned()) } else { Ok(()) }
 }
 
 /// A requeue: only an ended task has a next generation.
@@ -105,9 +99,7 @@ fn open(life: &mut Life, event: &Event<'_>) -> Result<(), String> {
     let (_, attempt) = event.attempt();
     let holder = holder(event);
     if let Some((other, who)) = &life.open {
-        return Err(format!(
-            "attempt {attempt} on {holder} opened while {other} is open on {who}"
-        ));
+        return Err(format!("attempt {attempt} on {holder} opened while {other} is open on {who}"));
     }
     if attempt <= life.highest {
         return Err(format!("attempt {attempt} comes after {}", life.highest));
@@ -132,16 +124,10 @@ fn end(life: &mut Life, event: &Event<'_>) -> Result<(), String> {
         return Err(format!("its end closes attempt {closes:?}, but {open:?} is open"));
     }
     if generation != life.generation {
-        return Err(format!(
-            "generation {generation} ended, but {} lives",
-            life.generation
-        ));
+        return Err(format!("generation {generation} ended, but {} lives", life.generation));
     }
     if event.number("attempt").unwrap_or(0) != life.highest {
-        return Err(format!(
-            "its end counts other attempts than the {} opened",
-            life.highest
-        ));
+        return Err(format!("its end counts other attempts than the {} opened", life.highest));
     }
     Ok(())
 }
@@ -152,9 +138,7 @@ fn holds(life: &Life, event: &Event<'_>) -> Result<(), String> {
     let worker = event.text("worker").to_owned();
     match &life.open {
         Some((open, who)) if *open == attempt && *who == worker => Ok(()),
-        Some((open, who)) => Err(format!(
-            "about attempt {attempt} on {worker}, but {open} on {who} is open"
-        )),
+        Some((open, who)) => Err(format!("about attempt {attempt} on {worker}, but {open} on {who} is open")),
         None => Err(format!("about attempt {attempt} on {worker}, but none is open")),
     }
 }

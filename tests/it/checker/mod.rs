@@ -95,16 +95,9 @@ pub(crate) fn check(topics: &Topics) -> Result<Report, Vec<String>> {
     }
     let sum: usize = report.ended.values().sum();
     if sum != report.accepted {
-        faults.push(format!(
-            "{} tasks were accepted, {sum} have ended",
-            report.accepted
-        ));
+        faults.push(format!("{} tasks were accepted, {sum} have ended", report.accepted));
     }
-    if faults.is_empty() {
-        Ok(report)
-    } else {
-        Err(faults)
-    }
+    if faults.is_empty() { Ok(report) } else { Err(faults) }
 }
 
 /// [`check`], with the faults as one text: at most 40 of them.
@@ -162,10 +155,7 @@ fn parse_events<'a>(topics: &'a Topics, faults: &mut Vec<String>) -> Vec<Event<'
         let pool = event.text("pool").to_owned();
         let first = *home.entry(pool.clone()).or_insert(raw.partition);
         if !pool.is_empty() && first != raw.partition && split.insert(pool.clone()) {
-            faults.push(format!(
-                "pool {pool} has events on partitions {first} and {}",
-                raw.partition
-            ));
+            faults.push(format!("pool {pool} has events on partitions {first} and {}", raw.partition));
         }
         events.push(event);
     }

@@ -29,11 +29,7 @@ pub(crate) fn read_all(bootstrap: &str, namespace: &str) -> Topics {
         })
         .collect();
     for raw in read_partitions(bootstrap, &consumer, &list) {
-        match raw
-            .topic
-            .strip_prefix(&format!("{namespace}."))
-            .unwrap_or_default()
-        {
+        match raw.topic.strip_prefix(&format!("{namespace}.")).unwrap_or_default() {
             "tasks" => topics.tasks.push(raw),
             "status" => topics.status.push(raw),
             "events" => topics.events.push(raw),
@@ -47,12 +43,7 @@ pub(crate) fn read_all(bootstrap: &str, namespace: &str) -> Topics {
 /// The high watermark of each partition of a topic.
 pub(crate) fn end_offsets(bootstrap: &str, topic: &str) -> Vec<i64> {
     let consumer = consumer(bootstrap, "read_uncommitted");
-    let end = |partition: i32| {
-        consumer
-            .fetch_watermarks(topic, partition, CALL)
-            .expect("watermarks")
-            .1
-    };
+    let end = |partition: i32| consumer.fetch_watermarks(topic, partition, CALL).expect("watermarks").1;
     names(&consumer, topic.rsplit_once('.').expect("a namespace").0)
         .into_iter()
         .filter(|(name, _)| name == topic)
@@ -74,21 +65,11 @@ fn consumer(bootstrap: &str, isolation: &str) -> BaseConsumer {
 }
 
 fn names(consumer: &BaseConsumer, namespace: &str) -> Vec<(String, i32)> {
-    let metadata = consumer
-        .fetch_metadata(None, CALL)
-        .expect("the broker's metadata");
+    let metadata = consumer.fetch_metadata(None, CALL).expect("the broker's metadata");
     let prefix = format!("{namespace}.");
-    let of_ours = metadata
-        .topics()
-        .iter()
-        .filter(|topic| topic.name().starts_with(&prefix));
+    let of_ours = metadata.topics().iter().filter(|topic| topic.name().starts_with(&prefix));
     of_ours
-        .flat_map(|topic| {
-            topic
-                .partitions()
-                .iter()
-                .map(|part| (topic.name().to_owned(), part.id()))
-        })
+        .flat_map(|topic| topic.partitions().iter().map(|part| (topic.name().to_owned(), part.id())))
         .collect()
 }
 
@@ -98,9 +79,7 @@ fn read_partitions(bootstrap: &str, consumer: &BaseConsumer, list: &[(String, i3
     let mut open: BTreeMap<(String, i32), i64> = BTreeMap::new();
     let mut positions = TopicPartitionList::new();
     for (topic, partition) in list {
-        let (low, high) = plain
-            .fetch_watermarks(topic, *partition, CALL)
-            .expect("watermarks");
+        let (low, high) = plain.fetch_watermarks(topic, *partition, CALL).expect("watermarks");
         if low < high {
             open.insert((topic.clone(), *partition), high);
             positions
@@ -115,10 +94,7 @@ fn read_partitions(bootstrap: &str, consumer: &BaseConsumer, list: &[(String, i3
     consumer.assign(&positions).expect("assigned");
     let mut last = Instant::now();
     while !open.is_empty() {
-        assert!(
-            last.elapsed() < PATIENCE,
-            "no progress while reading up to {open:?}"
-        );
+        assert!(last.elapsed() < PATIENCE, "no progress while reading up to {open:?}");
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 last = Instant::now();
@@ -154,10 +130,7 @@ fn close_read(consumer: &BaseConsumer, open: &mut BTreeMap<(String, i32), i64>) 
 fn to_raw(message: &rdkafka::message::BorrowedMessage<'_>) -> Raw {
     let headers = message.headers().map(|headers| {
         let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
-        headers
-            .iter()
-            .map(|header| (header.key.to_owned(), text(header.value)))
-            .collect()
+        headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect()
     });
     Raw {
         topic: message.topic().to_owned(),

@@ -24,11 +24,7 @@ fn event(topics: &mut Topics, kind: &str, more: &Value) {
 }
 
 fn accepted(topics: &mut Topics, id: &str) {
-    event(
-        topics,
-        "accepted",
-        &json!({"id":id,"generation":0,"state":"QUEUED","repeated":false}),
-    );
+    event(topics, "accepted", &json!({"id":id,"generation":0,"state":"QUEUED","repeated":false}));
 }
 
 fn assigned(topics: &mut Topics, id: &str, attempt: i64) {
@@ -115,10 +111,7 @@ fn finds(words: &str, violate: impl FnOnce(&mut Topics)) {
     let mut topics = clean();
     violate(&mut topics);
     let faults = check(&topics).expect_err(words);
-    assert!(
-        faults.iter().any(|fault| fault.contains(words)),
-        "`{words}` is not among {faults:?}"
-    );
+    assert!(faults.iter().any(|fault| fault.contains(words)), "`{words}` is not among {faults:?}");
 }
 
 fn drop_event(topics: &mut Topics, kind: &str, id: &str) {
@@ -133,10 +126,7 @@ fn drop_event(topics: &mut Topics, kind: &str, id: &str) {
 fn a_clean_run_passes() {
     let report = check(&clean()).unwrap();
     assert_eq!((report.submitted, report.accepted, report.attempts), (2, 2, 3));
-    assert_eq!(
-        (report.ended_as("COMPLETED"), report.dead_letters, report.batches),
-        (2, 1, 2)
-    );
+    assert_eq!((report.ended_as("COMPLETED"), report.dead_letters, report.batches), (2, 1, 2));
 }
 
 #[test]
@@ -149,9 +139,7 @@ fn a_lost_task_is_found() {
     finds("was neither accepted nor refused", |topics| submit(topics, "c"));
     finds("was never taken", |topics| submit(topics, "c"));
     finds("p/b has not ended", |topics| drop_event(topics, "ended", "b"));
-    finds("2 tasks were accepted, 1 have ended", |topics| {
-        drop_event(topics, "ended", "b")
-    });
+    finds("2 tasks were accepted, 1 have ended", |topics| drop_event(topics, "ended", "b"));
     finds("nobody submitted it", |topics| {
         accepted(topics, "ghost");
         ended(topics, "ghost", 0, None);
@@ -160,21 +148,15 @@ fn a_lost_task_is_found() {
 
 #[test]
 fn a_doubled_task_is_found() {
-    finds("something happened after its end", |topics| {
-        ended(topics, "a", 2, None)
-    });
+    finds("something happened after its end", |topics| ended(topics, "a", 2, None));
     finds("accepted twice", |topics| accepted(topics, "a"));
-    finds("happened before it was accepted", |topics| {
-        drop_event(topics, "accepted", "b")
-    });
+    finds("happened before it was accepted", |topics| drop_event(topics, "accepted", "b"));
 }
 
 #[test]
 fn a_doubled_attempt_is_found() {
     finds("was assigned twice", |topics| told(topics, 4, "a", 2));
-    finds("opened while 1 is open", |topics| {
-        drop_event(topics, "attempt_closed", "a")
-    });
+    finds("opened while 1 is open", |topics| drop_event(topics, "attempt_closed", "a"));
     finds("was never closed", |topics| drop_event(topics, "ended", "a"));
     finds("attempt 1 comes after 1", |topics| {
         submit(topics, "c");
@@ -183,9 +165,7 @@ fn a_doubled_attempt_is_found() {
         closed(topics, "c", 1);
         assigned(topics, "c", 1);
     });
-    finds("something happened after its end", |topics| {
-        assigned(topics, "a", 3)
-    });
+    finds("something happened after its end", |topics| assigned(topics, "a", 3));
 }
 
 #[test]
@@ -211,19 +191,11 @@ fn an_attempt_that_is_only_half_there_is_found() {
 #[test]
 fn a_bad_dead_letter_is_found() {
     finds("which is not there", |topics| bury(topics, 99, b"x"));
-    finds("became two dead letters", |topics| {
-        bury(topics, 2, b"\"no object\"")
-    });
-    finds("does not carry the bytes", |topics| {
-        topics.dead_letter[0].value = Some(b"x".to_vec())
-    });
-    finds("does not carry the key", |topics| {
-        topics.dead_letter[0].key = None
-    });
+    finds("became two dead letters", |topics| bury(topics, 2, b"\"no object\""));
+    finds("does not carry the bytes", |topics| topics.dead_letter[0].value = Some(b"x".to_vec()));
+    finds("does not carry the key", |topics| topics.dead_letter[0].key = None);
     finds("is bad and no dead letter", |topics| topics.dead_letter.clear());
-    finds("names no record and is no task", |topics| {
-        topics.dead_letter[0].headers.clear()
-    });
+    finds("names no record and is no task", |topics| topics.dead_letter[0].headers.clear());
 }
 
 #[test]
@@ -234,7 +206,5 @@ fn a_torn_batch_is_found() {
 
 #[test]
 fn a_pool_on_two_partitions_is_found() {
-    finds("has events on partitions", |topics| {
-        topics.events[1].partition = 1
-    });
+    finds("has events on partitions", |topics| topics.events[1].partition = 1);
 }

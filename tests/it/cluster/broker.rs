@@ -79,10 +79,7 @@ impl Topic {
             .set("message.max.bytes", "2000000")
             .create()
             .expect("a producer's settings");
-        Self {
-            name: name.to_owned(),
-            producer,
-        }
+        Self { name: name.to_owned(), producer }
     }
 
     /// Queues a record.
@@ -112,11 +109,7 @@ impl Topic {
     pub(crate) fn flush(&self) {
         let deadline = Instant::now() + super::PATIENCE;
         while self.producer.in_flight_count() > 0 {
-            assert!(
-                Instant::now() < deadline,
-                "the broker does not acknowledge records of {}",
-                self.name
-            );
+            assert!(Instant::now() < deadline, "the broker does not acknowledge records of {}", self.name);
             self.producer.poll(Duration::from_millis(10));
         }
     }

@@ -40,24 +40,16 @@ impl Http {
             .timeout_global(Some(Duration::from_secs(60)))
             .max_redirects(0)
             .build();
-        Self {
-            url: url.to_owned(),
-            agent: config.into(),
-        }
+        Self { url: url.to_owned(), agent: config.into() }
     }
 
     /// `None` when nobody answers.
     pub(crate) fn try_get(&self, path: &str) -> Option<Answer> {
-        self.agent
-            .get(format!("{}{path}", self.url))
-            .call()
-            .ok()
-            .map(answer)
+        self.agent.get(format!("{}{path}", self.url)).call().ok().map(answer)
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
-        self.try_get(path)
-            .unwrap_or_else(|| panic!("no answer to GET {path}"))
+        self.try_get(path).unwrap_or_else(|| panic!("no answer to GET {path}"))
     }
 
     /// JSON; `None` when nobody answers.
@@ -66,28 +58,19 @@ impl Http {
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
-        self.try_post(path, body)
-            .unwrap_or_else(|| panic!("no answer to POST {path}"))
+        self.try_post(path, body).unwrap_or_else(|| panic!("no answer to POST {path}"))
     }
 
     /// Any bytes; `None` when the connection was cut.
     pub(crate) fn try_post_bytes(&self, path: &str, kind: &str, body: &[u8]) -> Option<Answer> {
-        let request = self
-            .agent
-            .post(format!("{}{path}", self.url))
-            .header("content-type", kind);
+        let request = self.agent.post(format!("{}{path}", self.url)).header("content-type", kind);
         request.send(body).ok().map(answer)
     }
 }
 
 fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
-    let header = |name: &str| {
-        response
-            .headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned)
-    };
+    let header =
+        |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (location, content_type) = (header("location"), header("content-type").unwrap_or_default());
     Answer {
         status: response.status().as_u16(),

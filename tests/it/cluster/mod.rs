@@ -46,11 +46,7 @@ pub(crate) fn await_some<T>(
         if let Some(found) = look() {
             return found;
         }
-        assert!(
-            Instant::now() < deadline,
-            "waited in vain for {what}\n{}",
-            words()
-        );
+        assert!(Instant::now() < deadline, "waited in vain for {what}\n{}", words());
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -21,11 +21,7 @@ pub(crate) struct ServerOptions {
 impl ServerOptions {
     /// In a namespace of its own.
     pub(crate) fn new(test: &str) -> Self {
-        Self {
-            namespace: fresh_namespace(test),
-            name: "one".to_owned(),
-            variables: Vec::new(),
-        }
+        Self { namespace: fresh_namespace(test), name: "one".to_owned(), variables: Vec::new() }
     }
 
     /// With one more variable.
@@ -36,10 +32,7 @@ impl ServerOptions {
 
     /// Another server of the same namespace.
     pub(crate) fn named(&self, name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            ..self.clone()
-        }
+        Self { name: name.to_owned(), ..self.clone() }
     }
 }
 
@@ -70,31 +63,13 @@ impl Server {
         let log_before = usize::try_from(log.metadata().unwrap().len()).unwrap();
         let address = format!("127.0.0.1:{port}");
         let mut command = program();
-        command.args([
-            "server",
-            "--kafka",
-            &bootstrap(),
-            "--namespace",
-            &options.namespace,
-        ]);
-        command
-            .args(["--http", &address, "--state-dir"])
-            .arg(dir.join("state"));
+        command.args(["server", "--kafka", &bootstrap(), "--namespace", &options.namespace]);
+        command.args(["--http", &address, "--state-dir"]).arg(dir.join("state"));
         command.envs(options.variables.iter().cloned());
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log);
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let child = command.spawn().expect("the program starts");
         let http = Http::new(&format!("http://{address}"));
-        Self {
-            child,
-            http,
-            options: options.clone(),
-            dir,
-            port,
-            log_before,
-        }
+        Self { child, http, options: options.clone(), dir, port, log_before }
     }
 
     /// Until `/readyz` says 200.
@@ -104,11 +79,7 @@ impl Server {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("the server ended with {status}\n{}", self.last_words());
             }
-            if self
-                .http
-                .try_get("/readyz")
-                .is_some_and(|answer| answer.status == 200)
-            {
+            if self.http.try_get("/readyz").is_some_and(|answer| answer.status == 200) {
                 return;
             }
             let in_time = std::time::Instant::now() < deadline;
@@ -128,12 +99,8 @@ impl Server {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         let words = last_lines(&self.log_path());
-        await_some(
-            "the server's end after SIGTERM",
-            || words.clone(),
-            || self.child.try_wait().unwrap(),
-        )
-        .code()
+        await_some("the server's end after SIGTERM", || words.clone(), || self.child.try_wait().unwrap())
+            .code()
     }
 
     /// After a kill or stop: again, with the same state, on the same port.
@@ -162,10 +129,7 @@ impl Server {
         let text = fs::read(self.log_path()).unwrap_or_default();
         let text = String::from_utf8_lossy(text.get(self.log_before..).unwrap_or_default()).into_owned();
         let is_restore = |line: &&str| line.contains("restored to the changelog's end");
-        text.lines()
-            .filter(is_restore)
-            .filter_map(|line| logged_number(line, "records"))
-            .collect()
+        text.lines().filter(is_restore).filter_map(|line| logged_number(line, "records")).collect()
     }
 
     /// What a failure should show.
@@ -207,11 +171,7 @@ fn without_settings(mut command: Command) -> Command {
 
 /// Free at this moment.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// `records=12` or `"records":12`, with or without colours.
@@ -226,19 +186,15 @@ fn logged_number(line: &str, field: &str) -> Option<u64> {
             _ => plain.push(letter),
         }
     }
-    let (_, rest) = plain
-        .split_once(&format!(" {field}="))
-        .or_else(|| plain.split_once(&format!("\"{field}\":")))?;
+    let (_, rest) =
+        plain.split_once(&format!(" {field}=")).or_else(|| plain.split_once(&format!("\"{field}\":")))?;
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
 }
 
 #[test]
 fn numbers_are_read_from_logs_of_each_format() {
-    assert_eq!(
-        logged_number("x: restored partition=3 records=12 took_ms=4", "records"),
-        Some(12)
-    );
+    assert_eq!(logged_number("x: restored partition=3 records=12 took_ms=4", "records"), Some(12));
     assert_eq!(
         logged_number(
             "\u{1b}[3mpartition\u{1b}[0m=3 \u{1b}[3mrecords\u{1b}[0m\u{1b}[2m=\u{1b}[0m12",
@@ -246,28 +202,17 @@ fn numbers_are_read_from_logs_of_each_format() {
         ),
         Some(12)
     );
-    assert_eq!(
-        logged_number(r#"{"partition":3,"records":12}"#, "records"),
-        Some(12)
-    );
+    assert_eq!(logged_number(r#"{"partition":3,"records":12}"#, "records"), Some(12));
     assert_eq!(logged_number("nothing", "records"), None);
 }
 
 fn log_file(dir: &Path) -> File {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(dir.join("server.log"))
-        .unwrap()
+    OpenOptions::new().create(true).append(true).open(dir.join("server.log")).unwrap()
 }
 
 fn last_lines(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     let from = lines.len().saturating_sub(40);
-    format!(
-        "the last lines of {}:\n{}",
-        path.display(),
-        lines[from..].join("\n")
-    )
+    format!("the last lines of {}:\n{}", path.display(), lines[from..].join("\n"))
 }

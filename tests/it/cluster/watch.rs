@@ -42,24 +42,17 @@ impl Watch {
             .set("fetch.wait.max.ms", "100")
             .create()
             .expect("a consumer's settings");
-        let metadata = consumer
-            .fetch_metadata(Some(&topic), Duration::from_secs(20))
-            .expect("metadata");
+        let metadata = consumer.fetch_metadata(Some(&topic), Duration::from_secs(20)).expect("metadata");
         let mut list = TopicPartitionList::new();
         for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
-            list.add_partition_offset(&topic, partition.id(), Offset::Beginning)
-                .unwrap();
+            list.add_partition_offset(&topic, partition.id(), Offset::Beginning).unwrap();
         }
         assert!(list.count() > 0, "{topic} does not exist");
         consumer.assign(&list).unwrap();
         let (seen, stop) = (Arc::<Mutex<Seen>>::default(), Arc::<AtomicBool>::default());
         let inside = (Arc::clone(&seen), Arc::clone(&stop));
         let thread = std::thread::spawn(move || follow(&consumer, &inside.0, &inside.1));
-        Self {
-            seen,
-            stop,
-            thread: Some(thread),
-        }
+        Self { seen, stop, thread: Some(thread) }
     }
 
     /// How many tasks have ended.
@@ -69,23 +62,12 @@ impl Watch {
 
     /// All events so far that this is true of.
     pub(crate) fn find(&self, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
-        self.seen
-            .lock()
-            .unwrap()
-            .events
-            .iter()
-            .filter(|event| wanted(event))
-            .cloned()
-            .collect()
+        self.seen.lock().unwrap().events.iter().filter(|event| wanted(event)).cloned().collect()
     }
 
     /// Waits for an event.
     pub(crate) fn event(&self, what: &str, server: &Server, wanted: impl Fn(&Value) -> bool) -> Value {
-        await_some(
-            what,
-            || server.last_words(),
-            || self.find(&wanted).into_iter().next(),
-        )
+        await_some(what, || server.last_words(), || self.find(&wanted).into_iter().next())
     }
 
     /// Waits for a task's end.

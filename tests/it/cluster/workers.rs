@@ -70,10 +70,7 @@ impl Fleet {
         let shared = Arc::new(Shared::default());
         let inside = Arc::clone(&shared);
         let thread = std::thread::spawn(move || Loop::new(options, inside).run());
-        Self {
-            shared,
-            thread: Some(thread),
-        }
+        Self { shared, thread: Some(thread) }
     }
 
     /// Neither reads nor speaks any more: as if all of its machines were gone.
@@ -192,9 +189,8 @@ impl Loop {
                 wait = Duration::ZERO;
                 // A channel that isn't there yet, a broker that is busy: librdkafka goes on by itself.
                 let Ok(message) = read else { continue };
-                let Some(json) = message
-                    .payload()
-                    .and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok())
+                let Some(json) =
+                    message.payload().and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok())
                 else {
                     continue;
                 };
@@ -227,10 +223,7 @@ impl Loop {
         self.status.flush();
         let mut list = TopicPartitionList::new();
         for worker in &self.workers {
-            let topic = format!(
-                "{}.assign.{}.{}",
-                self.options.namespace, self.options.pool, worker.name
-            );
+            let topic = format!("{}.assign.{}.{}", self.options.namespace, self.options.pool, worker.name);
             super::await_some(&format!("the topic {topic}"), String::new, || {
                 if self.shared.stop.load(Ordering::SeqCst) {
                     return Some(());
@@ -311,10 +304,7 @@ impl Loop {
             for part in std::mem::take(&mut worker.out).chunks(200) {
                 let record = json!({"v":1,"type":"batch","pool":self.options.pool,"worker":worker.name,
                     "incarnation":worker.incarnation,"events":part});
-                self.status.send(
-                    Some(self.options.pool.as_bytes()),
-                    Some(record.to_string().as_bytes()),
-                );
+                self.status.send(Some(self.options.pool.as_bytes()), Some(record.to_string().as_bytes()));
             }
         }
         self.status.flush();
@@ -362,14 +352,10 @@ impl Worker {
     fn assign(&mut self, message: &Value, runs: Option<Duration>) {
         let (task, number) = (text(message, "task"), message["attempt"].as_i64().unwrap());
         let seen = self.seen.entry(task.clone()).or_default();
-        assert!(
-            number > *seen,
-            "{task}: attempt {number} was assigned after {seen}"
-        );
+        assert!(number > *seen, "{task}: attempt {number} was assigned after {seen}");
         *seen = number;
         let token = text(message, "token");
-        self.out
-            .push(json!({"type":"started","task":task,"attempt":number,"token":token}));
+        self.out.push(json!({"type":"started","task":task,"attempt":number,"token":token}));
         let ends = runs.map(|runs| Instant::now() + runs);
         self.running.insert(task, Attempt { number, token, ends });
     }
@@ -384,8 +370,7 @@ impl Worker {
             return false;
         };
         let (number, token) = (attempt.number, attempt.token);
-        self.out
-            .push(json!({"type":"cancelled","task":task,"attempt":number,"token":token,"signal":15}));
+        self.out.push(json!({"type":"cancelled","task":task,"attempt":number,"token":token,"signal":15}));
         true
     }
 
@@ -406,10 +391,8 @@ impl Worker {
     fn heartbeat(&mut self, slots: usize) {
         let free = slots.saturating_sub(self.running.len());
         let running = self.list();
-        self.out.push(
-            json!({"type":"heartbeat","read_seq":self.read_seq,"free_slots":free,"draining":false,
-            "running":running}),
-        );
+        self.out.push(json!({"type":"heartbeat","read_seq":self.read_seq,"free_slots":free,"draining":false,
+            "running":running}));
     }
 
     fn list(&self) -> Vec<Value> {

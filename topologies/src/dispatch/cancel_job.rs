@@ -34,10 +34,7 @@ pub(super) fn cancel_job(
         ctx.count(Counted::Repeated, "cancel_job");
         return Ok(());
     }
-    let flag = JobCancel {
-        note,
-        at: ctx.now.wall,
-        is_sweeping: true,
-    };
+    let flag = JobCancel { note, at: ctx.now.wall, is_sweeping: true };
+    ctx.memory.sweeping.insert(key.clone(), None);
     ctx.txn.put_owned::<JobCancelTable>(&key, flag)
 }

@@ -4,13 +4,14 @@ use yardmaster_state::StateError;
 
 use super::close::{end, stop_by};
 use super::fence::name;
+use super::hello::stop;
 use super::transition::go;
 use crate::ctx::Ctx;
-use crate::effect::{Counted, Effect};
+use crate::effect::Counted;
 use crate::id::{Pool, RequestId, TaskId};
 use crate::task::{LiveTask, Reason, Stopping, TaskRow, TaskState};
 use crate::track;
-use crate::wire::{Refusal, RefusedReason, ToWorker};
+use crate::wire::{Refusal, RefusedReason};
 
 /// Ends a task at once, or tells its worker to.
 pub(super) fn cancel_task(
@@ -25,17 +26,9 @@ pub(super) fn cancel_task(
             let task = task.clone();
             cancel(ctx, task, Reason::TaskCancelled, note)
         }
-        Some(TaskRow::Done(marker)) => {
-            // A second cancel is the same wish; but one that comes too late has to be told.
-            if marker.state == TaskState::Cancelled {
-                ctx.count(Counted::Repeated, "cancel");
-                return Ok(());
-            }
-            let detail = format!(
-                "task {pool}/{id} is {} already: there is nothing to cancel",
-                marker.state.name()
-            );
-            refuse(ctx, pool, request_id, id, RefusedReason::AlreadyTerminal, detail);
+        // What was wished for holds: it does not run and won't.
+        Some(TaskRow::Done(_)) => {
+            ctx.count(Counted::Repeated, "cancel");
             Ok(())
         }
         None => {
@@ -57,10 +50,7 @@ pub(super) fn cancel(
         ctx.count(Counted::Repeated, "cancel");
         return Ok(());
     }
-    task.stopping = Some(Stopping {
-        target: TaskState::Cancelled,
-        note,
-    });
+    task.stopping = Some(Stopping { target: TaskState::Cancelled, note });
     let Some(open) = task.open.clone() else {
         return end(ctx, task, TaskState::Cancelled, reason);
     };
@@ -68,7 +58,7 @@ pub(super) fn cancel(
     go(ctx, &mut task, TaskState::Cancelling, reason)?;
     track::events::state(ctx, &task);
     tell(ctx, &task, &open.worker, reason)?;
-    ctx.put_task(None, task)
+    ctx.put_task(task)
 }
 
 /// Tells the holder of the open attempt to stop it.
@@ -82,18 +72,7 @@ fn tell(
     let open = task.open.as_ref().expect("only an open attempt is told to stop");
     let attempt = name(ctx, task, open);
     if let Some(mut row) = ctx.worker(&pool, worker)?.filter(|row| row.channel_ready) {
-        let to = Ctx::address(&pool, &mut row);
-        let message = ToWorker::Cancel {
-            to,
-            attempt,
-            grace: ctx.settings.grace,
-            reason,
-        };
-        ctx.effects.push(Effect::Send {
-            pool: pool.clone(),
-            worker: worker.clone(),
-            message,
-        });
+        stop(ctx, &pool, &mut row, attempt, reason);
         ctx.put_worker(&pool, row)?;
     }
     Ok(())

@@ -9,6 +9,7 @@ use super::leave::{held_by, lose};
 use crate::ctx::Ctx;
 use crate::id::{Pool, WorkerName};
 use crate::task::Reason;
+use crate::track;
 use crate::worker::WorkerState;
 
 /// The channel exists: who waits for it is answered.
@@ -20,11 +21,8 @@ pub(super) fn ready(ctx: &mut Ctx<'_, '_>, pool: &Pool, worker: &WorkerName) -> 
     match row.state {
         WorkerState::Joining => welcome(ctx, pool, row),
         WorkerState::Lost => {
-            let to = Sender {
-                pool: pool.clone(),
-                worker: worker.clone(),
-                incarnation: row.incarnation.clone(),
-            };
+            let to =
+                Sender { pool: pool.clone(), worker: worker.clone(), incarnation: row.incarnation.clone() };
             rehello(ctx, &to);
             ctx.put_worker(pool, row)
         }
@@ -40,7 +38,8 @@ pub(super) fn lost(ctx: &mut Ctx<'_, '_>, pool: &Pool, worker: &WorkerName) -> R
     row.channel_ready = false;
     if matches!(row.state, WorkerState::Active | WorkerState::Draining) {
         row.state = WorkerState::Joining;
-        ensure_channel(ctx, pool, &row)?;
+        track::events::worker_lost(ctx, pool, &row, Reason::ChannelLost);
+        ensure_channel(ctx, pool, &row);
     }
     let tasks = held_by(ctx, pool, worker)?;
     lose(ctx, pool, &mut row, tasks, Reason::ChannelLost)

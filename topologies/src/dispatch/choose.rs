@@ -25,10 +25,7 @@ pub fn choose(heads: Vec<Head>, mut workers: Vec<FreeWorker>) -> Vec<Grant> {
     while level > 0 {
         for worker in workers.iter_mut().take_while(|worker| worker.free >= level) {
             let Some(head) = heads.next() else { return grants };
-            grants.push(Grant {
-                head,
-                worker: worker.worker.clone(),
-            });
+            grants.push(Grant { head, worker: worker.worker.clone() });
             worker.free -= 1;
         }
         level -= 1;
@@ -51,11 +48,7 @@ mod tests {
             class: 0,
         };
         (0..count)
-            .map(|n| Head {
-                line: line.clone(),
-                seq: ReadySeq(n),
-                id: TaskId::trusted(&format!("t{n}")),
-            })
+            .map(|n| Head { line: line.clone(), seq: ReadySeq(n), id: TaskId::trusted(&format!("t{n}")) })
             .collect()
     }
 
@@ -66,11 +59,7 @@ mod tests {
             seq: MessageSeq(0),
         };
         let grants = choose(heads(tasks), slots.iter().enumerate().map(worker).collect());
-        grants
-            .iter()
-            .map(|grant| format!("{}:{}", grant.head.id, grant.worker))
-            .collect::<Vec<_>>()
-            .join(" ")
+        grants.iter().map(|grant| format!("{}:{}", grant.head.id, grant.worker)).collect::<Vec<_>>().join(" ")
     }
 
     #[test]

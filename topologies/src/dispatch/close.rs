@@ -6,10 +6,11 @@ use yardmaster_state::StateError;
 use super::transition::go;
 use crate::ctx::Ctx;
 use crate::id::{Attempt, Pool, TaskId};
+use crate::memory::DueIndex;
 use crate::tables::{JobCancelTable, PayloadTable};
 use crate::task::{
     CLOSED_ATTEMPTS_MAX, ClosedAttempt, DoneMarker, LiveTask, OpenAttempt, Outcome, Reason, Report, Retry,
-    TaskRow, TaskState,
+    Stopping, TaskRow, TaskState,
 };
 use crate::time::{Millis, ProcessorMs};
 use crate::track;
@@ -24,11 +25,7 @@ pub(super) struct Closing {
 impl Closing {
     /// The worker is gone, so nobody reported.
     pub(super) fn lost(reason: Reason) -> Self {
-        Self {
-            outcome: Outcome::Lost,
-            reason,
-            report: Report::default(),
-        }
+        Self { outcome: Outcome::Lost, reason, report: Report::default() }
     }
 }
 
@@ -48,12 +45,16 @@ pub(super) fn close_attempt(
         task.closed.remove(0);
     }
     task.timer_at = None;
-    match next_state(ctx, &task, outcome, retryable)? {
+    if task.stopping.is_none() && outcome != Outcome::Succeeded {
+        task.stopping = stopped_by_job(ctx, &task)?;
+    }
+    match next_state(&task, outcome, retryable) {
         next if next.is_terminal() => {
-            let reason = if next == TaskState::Cancelled && reason != Reason::TaskCancelled {
-                stop_reason(&task, reason)
-            } else {
-                reason
+            let reason = match (next, task.state) {
+                // The reason for which it was told to stop.
+                (TaskState::Cancelled | TaskState::Expired, TaskState::Cancelling) => task.reason,
+                (TaskState::Cancelled, _) => Reason::JobCancelled,
+                _ => reason,
             };
             end(ctx, task, next, reason)
         }
@@ -68,10 +69,7 @@ pub(super) fn free_slot(
     worker: &crate::id::WorkerName,
 ) -> Result<(), StateError> {
     if let Some(mut row) = ctx.worker(pool, worker)? {
-        row.open = row
-            .open
-            .checked_sub(1)
-            .expect("a worker with an open attempt counts it");
+        row.open = row.open.checked_sub(1).expect("a worker with an open attempt counts it");
         ctx.put_worker(pool, row)?;
     }
     Ok(())
@@ -91,11 +89,7 @@ pub(super) fn end(
         ctx.memory.ready.remove(&task.line(), seq, ctx.txn)?;
     }
     let key = (task.spec.pool.clone(), task.spec.id.clone());
-    let payload = if task.payload_apart {
-        ctx.txn.get::<PayloadTable>(&key)?
-    } else {
-        None
-    };
+    let payload = if task.payload_apart { ctx.txn.get::<PayloadTable>(&key)? } else { None };
     if task.payload_apart {
         ctx.txn.delete::<PayloadTable>(&key)?;
     }
@@ -107,8 +101,8 @@ pub(super) fn end(
         generation: task.generation,
         attempt: task.attempt,
     };
-    ctx.txn
-        .put_owned::<crate::tables::TaskTable>(&key, TaskRow::Done(marker))?;
+    ctx.memory.due.note(DueIndex::Marker, marker.forget_at);
+    ctx.txn.put_owned::<crate::tables::TaskTable>(&key, TaskRow::Done(marker))?;
     track::ended::ended(ctx, task, payload, had_attempt)
 }
 
@@ -128,54 +122,42 @@ fn record(ctx: &Ctx<'_, '_>, task: &LiveTask, open: OpenAttempt, closing: Closin
 
 fn count(task: &mut LiveTask, outcome: Outcome, reason: Reason) {
     match outcome {
-        Outcome::Failed | Outcome::TimedOut => task.failures += 1,
+        Outcome::Failed | Outcome::TimedOut => {
+            task.failures += 1;
+            // It ran, also when the start was left out.
+            task.ttl_at = None;
+        }
         // A drained worker was asked to leave: that is nobody's fault.
         Outcome::Lost if reason != Reason::Drained => task.losses += 1,
         Outcome::Lost | Outcome::Succeeded | Outcome::Rejected | Outcome::Cancelled => {}
     }
 }
 
-fn next_state(
-    ctx: &mut Ctx<'_, '_>,
-    task: &LiveTask,
-    outcome: Outcome,
-    retryable: bool,
-) -> Result<TaskState, StateError> {
+/// The job was cancelled and its sweep has not come to this task yet.
+fn stopped_by_job(ctx: &mut Ctx<'_, '_>, task: &LiveTask) -> Result<Option<Stopping>, StateError> {
+    let Some(job) = &task.spec.job else {
+        return Ok(None);
+    };
+    let flag = ctx.txn.get::<JobCancelTable>(&(task.spec.pool.clone(), job.clone()))?;
+    Ok(flag.map(|flag| Stopping { target: TaskState::Cancelled, note: flag.note }))
+}
+
+fn next_state(task: &LiveTask, outcome: Outcome, retryable: bool) -> TaskState {
     if outcome == Outcome::Succeeded {
         // Also when it was being cancelled: the work is done, so the result is kept.
-        return Ok(TaskState::Completed);
+        return TaskState::Completed;
     }
     if let Some(stopping) = &task.stopping {
-        return Ok(stopping.target);
+        return stopping.target;
     }
-    if let Some(job) = &task.spec.job
-        && ctx
-            .txn
-            .contains::<JobCancelTable>(&(task.spec.pool.clone(), job.clone()))?
-    {
-        return Ok(TaskState::Cancelled);
-    }
-    let Retry {
-        max_failures,
-        max_losses,
-        ..
-    } = task.spec.retry;
-    Ok(match outcome {
-        Outcome::Failed | Outcome::TimedOut if !retryable || task.failures >= max_failures => {
+    let retry = &task.spec.retry;
+    match outcome {
+        Outcome::Failed | Outcome::TimedOut if !retryable || task.failures >= retry.max_failures => {
             TaskState::Failed
         }
         Outcome::Failed | Outcome::TimedOut => TaskState::Scheduled,
-        Outcome::Lost | Outcome::Cancelled if task.losses >= max_losses => TaskState::Failed,
+        Outcome::Lost if task.losses >= retry.max_losses => TaskState::Failed,
         Outcome::Lost | Outcome::Cancelled | Outcome::Rejected | Outcome::Succeeded => TaskState::Queued,
-    })
-}
-
-fn stop_reason(task: &LiveTask, reason: Reason) -> Reason {
-    match (&task.stopping, task.reason) {
-        // The reason for which it was told to stop.
-        (Some(_), asked) => asked,
-        (None, _) if task.spec.job.is_some() => Reason::JobCancelled,
-        (None, _) => reason,
     }
 }
 
@@ -189,12 +171,7 @@ fn go_on(
 ) -> Result<(), StateError> {
     let mut due = None;
     if next == TaskState::Scheduled {
-        let wait = backoff(
-            &task.spec.retry,
-            (&task.spec.pool, &task.spec.id),
-            task.attempt,
-            task.failures,
-        );
+        let wait = backoff(&task.spec.retry, (&task.spec.pool, &task.spec.id), task.attempt, task.failures);
         task.timer_at = Some(ctx.now.processor.after(wait));
         due = Some(crate::time::WallMs(ctx.now.wall.0.saturating_add(wait.0)));
     } else {
@@ -203,18 +180,14 @@ fn go_on(
     debug_assert_ne!(outcome, Outcome::Succeeded, "a success ends its task");
     go(ctx, &mut task, next, reason)?;
     track::events::attempt_closed(ctx, &task, due);
-    ctx.put_task(None, task)
+    ctx.put_task(task)
 }
 
 /// The wait before the next try: doubles with every failure up to the limit, then between a half and the whole of it.
 /// The jitter comes from the task's name, so that a replay waits as long.
 fn backoff(retry: &Retry, (pool, id): (&Pool, &TaskId), attempt: Attempt, failures: u32) -> Millis {
     let doublings = failures.saturating_sub(1).min(32);
-    let whole = retry
-        .backoff
-        .0
-        .saturating_mul(1 << doublings)
-        .min(retry.backoff_max.0);
+    let whole = retry.backoff.0.saturating_mul(1 << doublings).min(retry.backoff_max.0);
     let half = whole / 2;
     let jitter = xxh3_64(format!("{pool}/{id}/{attempt}").as_bytes()) % (half + 1);
     Millis(half + jitter)
@@ -222,7 +195,5 @@ fn backoff(retry: &Retry, (pool, id): (&Pool, &TaskId), attempt: Attempt, failur
 
 /// When the grace of a task that is told to stop is over at the latest.
 pub(super) fn stop_by(ctx: &Ctx<'_, '_>) -> ProcessorMs {
-    ctx.now
-        .processor
-        .after(Millis(ctx.settings.grace.0.saturating_mul(2)))
+    ctx.now.processor.after(Millis(ctx.settings.grace.0.saturating_mul(2)))
 }

@@ -1,16 +1,25 @@
 //! What time alone does: leases, backoffs, run timeouts, queue TTLs, the grace of a cancel, and what may be forgotten.
 //! A bounded number per tick; the driver ticks again at once when something is left.
+//!
+//! **Run timeouts.** The worker ends a run that takes too long and reports it. The server's own timer comes after that:
+//! the limit, and twice the grace that the worker has for SIGTERM and SIGKILL, counted from the start, or from the
+//! assignment while no start was reported. When it fires, the worker is told to stop the run and the attempt is closed as
+//! TIMED_OUT, a failure, without waiting for an answer. By then a worker that keeps to the protocol has stopped it; what
+//! one that doesn't still says about it is fenced.
 
-use yardmaster_state::{KeyWriter, StateError, Table, Txn, prefix_end};
+use yardmaster_state::{KeyWriter, StateError, Txn, prefix_end};
 
 use super::close::{Closing, close_attempt, end, free_slot};
+use super::hello::stop;
 use super::leave::leave;
 use super::sweep::sweep;
 use super::transition::go;
 use crate::ctx::Ctx;
 use crate::effect::Effect;
-use crate::id::{Pool, TaskId};
-use crate::tables::{ForgetTable, LeaseDueTable, LeftTable, TaskTable, TimerKind, TimerTable};
+use crate::memory::{DueIndex, DueTimes};
+use crate::tables::{
+    DueTable, ForgetTable, JobDueTable, LeaseDueTable, LeftTable, TaskTable, TimerKey, TimerKind, TimerTable,
+};
 use crate::task::{Outcome, Reason, Report, TaskState};
 use crate::time::{Millis, ProcessorMs};
 use crate::track;
@@ -27,14 +36,32 @@ pub(crate) fn tick(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
     Ok(is_left)
 }
 
-/// When the next lease, timer or retention is due.
-pub(crate) fn next_due(txn: &Txn<'_>, channel_kept: Millis) -> Result<Option<ProcessorMs>, StateError> {
-    let lease = first::<LeaseDueTable>(txn)?.map(|(at, _, _)| at);
-    let timer = first::<TimerTable>(txn)?.map(|key| key.at);
-    let marker = first::<ForgetTable>(txn)?.map(|(at, _, _)| at);
-    let left = first::<LeftTable>(txn)?.map(|(at, _, _)| at.after(channel_kept));
-    let job = first::<crate::tables::JobDueTable>(txn)?.map(|(at, _, _)| at);
-    Ok([lease, timer, marker, left, job].into_iter().flatten().min())
+/// When the next lease, timer or retention is due: never too late.
+pub(crate) fn next_due(
+    txn: &Txn<'_>,
+    due: &mut DueTimes,
+    channel_kept: Millis,
+) -> Result<Option<ProcessorMs>, StateError> {
+    look::<LeaseDueTable>(txn, due)?;
+    look::<TimerTable>(txn, due)?;
+    look::<ForgetTable>(txn, due)?;
+    look::<LeftTable>(txn, due)?;
+    look::<JobDueTable>(txn, due)?;
+    let times = DueIndex::ALL.map(|index| {
+        let at = due.not_before(index);
+        if index == DueIndex::Left { at.after(channel_kept) } else { at }
+    });
+    Ok(times.into_iter().min().filter(|at| at.0 < u64::MAX))
+}
+
+/// Looks for the first row of an index where it is not known.
+fn look<T: DueTable>(txn: &Txn<'_>, due: &mut DueTimes) -> Result<(), StateError> {
+    if due.is_unknown(T::INDEX) {
+        let from = KeyWriter::new(T::ID).u64(due.not_before(T::INDEX).0).finish();
+        let first = txn.scan::<T>(&from, &prefix_end(&[T::ID]), 1)?;
+        due.found(T::INDEX, first.first().map(|(key, _)| T::at(key)));
+    }
+    Ok(())
 }
 
 /// When the server ends a run that its worker should have ended: the worker's limit, and the grace twice.
@@ -43,61 +70,52 @@ pub(super) fn run_backstop(ctx: &Ctx<'_, '_>, limit: Millis) -> ProcessorMs {
     ctx.now.processor.after(Millis(limit.0.saturating_add(grace)))
 }
 
-fn first<T: Table>(txn: &Txn<'_>) -> Result<Option<T::Key>, StateError> {
-    let all = KeyWriter::new(T::ID).finish();
-    Ok(txn
-        .scan::<T>(&all, &prefix_end(&all), 1)?
-        .into_iter()
-        .next()
-        .map(|(key, _)| key))
-}
-
-/// The keys of an index that begins with the time, up to now.
-pub(crate) fn due<T: Table>(
-    txn: &Txn<'_>,
+/// What is due in an index at a moment, and whether more may be than fits into one tick. The caller must do all of it.
+pub(crate) fn due<T: DueTable>(
+    ctx: &mut Ctx<'_, '_>,
     until: ProcessorMs,
-    limit: usize,
-) -> Result<Vec<T::Key>, StateError> {
-    let from = KeyWriter::new(T::ID).finish();
-    let to = KeyWriter::new(T::ID).u64(until.0.saturating_add(1)).finish();
-    Ok(txn
-        .scan::<T>(&from, &to, limit)?
-        .into_iter()
-        .map(|(key, _)| key)
-        .collect())
-}
-
-fn limit(ctx: &Ctx<'_, '_>) -> usize {
-    ctx.settings.limits.timers_per_tick_max as usize
+) -> Result<(Vec<T::Key>, bool), StateError> {
+    let from = ctx.memory.due.not_before(T::INDEX);
+    if from > until {
+        return Ok((Vec::new(), false));
+    }
+    let limit = ctx.settings.limits.timers_per_tick_max as usize;
+    let from = KeyWriter::new(T::ID).u64(from.0).finish();
+    let after = until.after(Millis(1));
+    let rows = ctx.txn.scan::<T>(&from, &KeyWriter::new(T::ID).u64(after.0).finish(), limit)?;
+    let keys: Vec<T::Key> = rows.into_iter().map(|(key, _)| key).collect();
+    let is_left = keys.len() == limit;
+    let done_before = keys.last().filter(|_| is_left).map_or(after, T::at);
+    ctx.memory.due.done_before(T::INDEX, done_before);
+    Ok((keys, is_left))
 }
 
 fn leases(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
-    let limit = limit(ctx);
-    let due = due::<LeaseDueTable>(ctx.txn, ctx.now.processor, limit)?;
-    let is_left = due.len() == limit;
+    let (due, is_left) = due::<LeaseDueTable>(ctx, ctx.now.processor)?;
     for (_, pool, worker) in due {
-        if let Some(row) = ctx.worker(&pool, &worker)? {
-            leave(ctx, &pool, row, WorkerState::Lost, Reason::LeaseExpired)?;
-        }
+        let row = ctx.worker(&pool, &worker)?;
+        let row =
+            row.ok_or_else(|| StateError::corrupted(format!("the lease of {pool}/{worker} has no worker")))?;
+        leave(ctx, &pool, row, WorkerState::Lost, Reason::LeaseExpired)?;
     }
     Ok(is_left)
 }
 
 fn timers(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
-    let limit = limit(ctx);
-    let due = due::<TimerTable>(ctx.txn, ctx.now.processor, limit)?;
-    let is_left = due.len() == limit;
+    let (due, is_left) = due::<TimerTable>(ctx, ctx.now.processor)?;
     for key in due {
         match key.kind {
-            TimerKind::State => state_timer(ctx, &key.pool, &key.id)?,
-            TimerKind::Ttl => queue_ttl(ctx, &key.pool, &key.id)?,
+            TimerKind::State => state_timer(ctx, &key)?,
+            TimerKind::Ttl => queue_ttl(ctx, &key)?,
         }
     }
     Ok(is_left)
 }
 
-fn state_timer(ctx: &mut Ctx<'_, '_>, pool: &Pool, id: &TaskId) -> Result<(), StateError> {
-    let Some(mut task) = ctx.live(pool, id)? else {
+/// The state's own timer, if the task did not go on since.
+fn state_timer(ctx: &mut Ctx<'_, '_>, key: &TimerKey) -> Result<(), StateError> {
+    let task = ctx.live(&key.pool, &key.id)?;
+    let Some(mut task) = task.filter(|task| task.timer_at == Some(key.at)) else {
         return Ok(());
     };
     match task.state {
@@ -106,7 +124,7 @@ fn state_timer(ctx: &mut Ctx<'_, '_>, pool: &Pool, id: &TaskId) -> Result<(), St
             task.seq = ctx.back_seq();
             go(ctx, &mut task, TaskState::Queued, Reason::Backoff)?;
             track::events::state(ctx, &task);
-            ctx.put_task(None, task)
+            ctx.put_task(task)
         }
         // The worker should have ended it long ago. It is told once more; its token is void from now on.
         TaskState::Assigned | TaskState::Running => overrun(ctx, task),
@@ -114,21 +132,13 @@ fn state_timer(ctx: &mut Ctx<'_, '_>, pool: &Pool, id: &TaskId) -> Result<(), St
             let reason = task.reason;
             let worker = task.open.as_ref().map(|open| open.worker.clone());
             if let Some(worker) = worker {
-                free_slot(ctx, pool, &worker)?;
+                free_slot(ctx, &key.pool, &worker)?;
             }
             let report = Report {
                 error_message: Some("its worker did not confirm in time".into()),
                 ..Report::default()
             };
-            close_attempt(
-                ctx,
-                task,
-                Closing {
-                    outcome: Outcome::Cancelled,
-                    reason,
-                    report,
-                },
-            )
+            close_attempt(ctx, task, Closing { outcome: Outcome::Cancelled, reason, report })
         }
         TaskState::Blocked
         | TaskState::Queued
@@ -137,56 +147,31 @@ fn state_timer(ctx: &mut Ctx<'_, '_>, pool: &Pool, id: &TaskId) -> Result<(), St
         | TaskState::Failed
         | TaskState::Cancelled
         | TaskState::Expired
-        | TaskState::Aborted => Ok(()),
+        | TaskState::Aborted => {
+            unreachable!("{} is {} and has a timer", key.id, task.state.name())
+        }
     }
 }
 
 fn overrun(ctx: &mut Ctx<'_, '_>, task: crate::task::LiveTask) -> Result<(), StateError> {
     let pool = task.spec.pool.clone();
-    let open = task
-        .open
-        .clone()
-        .expect("ASSIGNED and RUNNING have an open attempt");
+    let open = task.open.clone().expect("ASSIGNED and RUNNING have an open attempt");
     let attempt = super::fence::name(ctx, &task, &open);
     if let Some(mut row) = ctx.worker(&pool, &open.worker)? {
-        row.open = row
-            .open
-            .checked_sub(1)
-            .expect("a worker with an open attempt counts it");
+        row.open = row.open.checked_sub(1).expect("a worker with an open attempt counts it");
         if row.channel_ready {
-            let to = Ctx::address(&pool, &mut row);
-            let reason = Reason::RunTimeout;
-            let message = crate::wire::ToWorker::Cancel {
-                to,
-                attempt,
-                grace: ctx.settings.grace,
-                reason,
-            };
-            ctx.effects.push(Effect::Send {
-                pool: pool.clone(),
-                worker: open.worker.clone(),
-                message,
-            });
+            stop(ctx, &pool, &mut row, attempt, Reason::RunTimeout);
         }
         ctx.put_worker(&pool, row)?;
     }
-    let report = Report {
-        error_kind: Some("timeout".into()),
-        ..Report::default()
-    };
-    close_attempt(
-        ctx,
-        task,
-        Closing {
-            outcome: Outcome::TimedOut,
-            reason: Reason::RunTimeout,
-            report,
-        },
-    )
+    let report = Report { error_kind: Some("timeout".into()), ..Report::default() };
+    close_attempt(ctx, task, Closing { outcome: Outcome::TimedOut, reason: Reason::RunTimeout, report })
 }
 
-fn queue_ttl(ctx: &mut Ctx<'_, '_>, pool: &Pool, id: &TaskId) -> Result<(), StateError> {
-    let Some(mut task) = ctx.live(pool, id)? else {
+/// The queue TTL, unless the task was started since.
+fn queue_ttl(ctx: &mut Ctx<'_, '_>, key: &TimerKey) -> Result<(), StateError> {
+    let task = ctx.live(&key.pool, &key.id)?;
+    let Some(mut task) = task.filter(|task| task.ttl_at == Some(key.at)) else {
         return Ok(());
     };
     match task.state {
@@ -196,7 +181,7 @@ fn queue_ttl(ctx: &mut Ctx<'_, '_>, pool: &Pool, id: &TaskId) -> Result<(), Stat
         // It may come back without having been started: look again after a lease.
         TaskState::Assigned => {
             task.ttl_at = Some(ctx.now.processor.after(ctx.settings.lease));
-            ctx.put_task(None, task)
+            ctx.put_task(task)
         }
         TaskState::Running
         | TaskState::Cancelling
@@ -206,16 +191,14 @@ fn queue_ttl(ctx: &mut Ctx<'_, '_>, pool: &Pool, id: &TaskId) -> Result<(), Stat
         | TaskState::Expired
         | TaskState::Aborted => {
             task.ttl_at = None;
-            ctx.put_task(None, task)
+            ctx.put_task(task)
         }
     }
 }
 
 /// Done markers whose dedup window is over.
 fn forget_markers(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
-    let limit = limit(ctx);
-    let due = due::<ForgetTable>(ctx.txn, ctx.now.processor, limit)?;
-    let is_left = due.len() == limit;
+    let (due, is_left) = due::<ForgetTable>(ctx, ctx.now.processor)?;
     for (_, pool, id) in due {
         ctx.txn.delete::<TaskTable>(&(pool, id))?;
     }
@@ -224,12 +207,10 @@ fn forget_markers(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
 
 /// Workers that left long ago: their row goes, and their channel.
 fn forget_workers(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
-    let limit = limit(ctx);
     let Some(until) = ctx.now.processor.0.checked_sub(ctx.settings.channel_kept.0) else {
         return Ok(false);
     };
-    let due = due::<LeftTable>(ctx.txn, ProcessorMs(until), limit)?;
-    let is_left = due.len() == limit;
+    let (due, is_left) = due::<LeftTable>(ctx, ProcessorMs(until))?;
     for (_, pool, worker) in due {
         ctx.delete_worker(&pool, &worker)?;
         ctx.effects.push(Effect::ForgetChannel { pool, worker });

@@ -64,20 +64,10 @@ fn check(
 /// The token that the holder of the open attempt was given.
 pub(super) fn token_of(ctx: &Ctx<'_, '_>, task: &LiveTask, open: &OpenAttempt) -> Token {
     let given_to = open.given_to.as_ref().unwrap_or(&open.incarnation);
-    token(
-        &ctx.settings.secret,
-        (&task.spec.pool, &task.spec.id),
-        task.generation,
-        task.attempt,
-        given_to,
-    )
+    token(&ctx.settings.secret, (&task.spec.pool, &task.spec.id), task.generation, task.attempt, given_to)
 }
 
 /// The open attempt by its full name.
 pub(super) fn name(ctx: &Ctx<'_, '_>, task: &LiveTask, open: &OpenAttempt) -> AttemptRef {
-    AttemptRef {
-        task: task.spec.id.clone(),
-        attempt: task.attempt,
-        token: token_of(ctx, task, open),
-    }
+    AttemptRef { task: task.spec.id.clone(), attempt: task.attempt, token: token_of(ctx, task, open) }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use yardmaster_state::StateError;
 
-use super::cancel_task::cancel;
 use super::choose::{Grant, choose};
 use super::fence::name;
 use super::transition::go;
@@ -12,8 +11,8 @@ use crate::ctx::Ctx;
 use crate::effect::Effect;
 use crate::id::{Attempt, Pool, WorkerName};
 use crate::memory::Head;
-use crate::tables::{JobCancelTable, PayloadTable};
-use crate::task::{Json, LiveTask, OpenAttempt, Reason, TaskState};
+use crate::tables::PayloadTable;
+use crate::task::{Json, LiveTask, OpenAttempt, TaskState};
 use crate::track;
 use crate::wire::{ToWorker, Work};
 use crate::worker::WorkerRow;
@@ -27,7 +26,10 @@ pub(crate) fn give_out(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
         left -= heads.len();
         let workers = ctx.memory.free.best(&pool, heads.len());
         let mut rows = BTreeMap::new();
-        for grant in choose(heads, workers) {
+        let taken = heads.len();
+        let grants = choose(heads, workers);
+        assert_eq!(grants.len(), taken, "no more tasks are taken than slots are free");
+        for grant in grants {
             open(ctx, &pool, grant, &mut rows)?;
         }
         for row in rows.into_values() {
@@ -40,22 +42,24 @@ pub(crate) fn give_out(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
     Ok(false)
 }
 
-/// The next tasks of a pool. Tasks of a cancelled job are passed over, which ends them.
+/// The next tasks of a pool. The lines of cancelled jobs are passed over as a whole: the sweep ends their tasks.
 fn take(ctx: &mut Ctx<'_, '_>, pool: &Pool, count: usize) -> Result<Vec<Head>, StateError> {
     let mut heads = Vec::with_capacity(count.min(1_024));
+    let mut passed = Vec::new();
     while heads.len() < count {
-        let Some(head) = ctx.memory.ready.take(pool, ctx.txn)? else {
+        let Some(line) = ctx.memory.ready.first_line(pool) else {
             break;
         };
-        if let Some(job) = &head.line.job {
-            let flag = ctx.txn.get::<JobCancelTable>(&(pool.clone(), job.clone()))?;
-            if let Some(flag) = flag {
-                let task = ready_task(ctx, pool, &head)?;
-                cancel(ctx, task, Reason::JobCancelled, flag.note)?;
-                continue;
-            }
+        let job = line.job.clone().map(|job| (pool.clone(), job));
+        if job.is_some_and(|job| ctx.memory.sweeping.contains_key(&job)) {
+            ctx.memory.ready.set_aside(&line);
+            passed.push(line);
+        } else {
+            heads.extend(ctx.memory.ready.take(pool, ctx.txn)?);
         }
-        heads.push(head);
+    }
+    for line in passed {
+        ctx.memory.ready.put_back(&line);
     }
     Ok(heads)
 }
@@ -64,10 +68,7 @@ fn ready_task(ctx: &mut Ctx<'_, '_>, pool: &Pool, head: &Head) -> Result<LiveTas
     ctx.live(pool, &head.id)?
         .filter(|task| task.state == TaskState::Queued && task.seq == head.seq)
         .ok_or_else(|| {
-            StateError::corrupted(format!(
-                "task {pool}/{} is in the ready index and not QUEUED",
-                head.id
-            ))
+            StateError::corrupted(format!("task {pool}/{} is in the ready index and not QUEUED", head.id))
         })
 }
 
@@ -89,10 +90,7 @@ fn open(
     row.open += 1;
     let to = Ctx::address(pool, row);
     task.attempt = Attempt(task.attempt.0 + 1);
-    task.timer_at = task
-        .spec
-        .run_timeout
-        .map(|limit| super::expire::run_backstop(ctx, limit));
+    task.timer_at = task.spec.run_timeout.map(|limit| super::expire::run_backstop(ctx, limit));
     let attempt = OpenAttempt {
         worker: grant.worker.clone(),
         incarnation: to.incarnation.clone(),
@@ -108,19 +106,11 @@ fn open(
     let reason = task.reason;
     go(ctx, &mut task, TaskState::Assigned, reason)?;
     let payload = payload(ctx, &task)?;
-    let message = ToWorker::Assign {
-        to,
-        attempt: reference,
-        work: Box::new(work(&task, payload)),
-    };
-    ctx.effects.push(Effect::Send {
-        pool: pool.clone(),
-        worker: grant.worker,
-        message,
-    });
+    let message = ToWorker::Assign { to, attempt: reference, work: Box::new(work(&task, payload)) };
+    ctx.effects.push(Effect::Send { pool: pool.clone(), worker: grant.worker, message });
     track::events::assigned(ctx, &task);
     // It was taken out of its line already.
-    ctx.put_task(None, task)
+    ctx.put_task(task)
 }
 
 fn payload(ctx: &mut Ctx<'_, '_>, task: &LiveTask) -> Result<Option<Json>, StateError> {

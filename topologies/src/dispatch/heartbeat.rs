@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use yardmaster_state::StateError;
 
 use super::fence::{Sender, token_of};
-use super::hello::{ensure_channel, renew, replaced};
+use super::hello::{ensure_channel, renew, stop, tell_replaced};
 use super::leave::{held_by, lose};
 use super::started::run;
 use crate::ctx::Ctx;
@@ -31,20 +31,12 @@ pub(super) fn heartbeat(ctx: &mut Ctx<'_, '_>, from: &Sender, beat: &Beat) -> Re
         return unknown(ctx, from);
     };
     if row.incarnation != from.incarnation {
-        ctx.count(Counted::Fenced, "wrong_worker");
-        if row.channel_ready {
-            let old = WorkerRow {
-                incarnation: from.incarnation.clone(),
-                ..row
-            };
-            replaced(ctx, &from.pool, &old);
-        }
-        return Ok(());
+        return other_incarnation(ctx, from, row);
     }
     match row.state {
         WorkerState::Joining => {
-            renew(ctx, from, beat.read_seq, beat.free_slots)?;
-            ensure_channel(ctx, &from.pool, &row)
+            ensure_channel(ctx, &from.pool, &row);
+            renew(ctx, from, beat.read_seq, beat.free_slots)
         }
         WorkerState::Active | WorkerState::Draining => {
             renew(ctx, from, beat.read_seq, beat.free_slots)?;
@@ -54,10 +46,30 @@ pub(super) fn heartbeat(ctx: &mut Ctx<'_, '_>, from: &Sender, beat: &Beat) -> Re
         WorkerState::Lost | WorkerState::Gone => {
             if row.channel_ready {
                 rehello(ctx, from);
-                Ok(())
             } else {
-                ensure_channel(ctx, &from.pool, &row)
+                ensure_channel(ctx, &from.pool, &row);
             }
+            Ok(())
+        }
+    }
+}
+
+/// An incarnation that is not the registered one: an old one, unless the registered one is gone.
+fn other_incarnation(ctx: &mut Ctx<'_, '_>, from: &Sender, row: WorkerRow) -> Result<(), StateError> {
+    ctx.count(Counted::Fenced, "wrong_worker");
+    match row.state {
+        WorkerState::Joining | WorkerState::Active | WorkerState::Draining => {
+            let old = WorkerRow { incarnation: from.incarnation.clone(), ..row };
+            tell_replaced(ctx, &from.pool, &old);
+            Ok(())
+        }
+        WorkerState::Lost | WorkerState::Gone if row.channel_ready => {
+            rehello(ctx, from);
+            Ok(())
+        }
+        WorkerState::Lost | WorkerState::Gone => {
+            ensure_channel(ctx, &from.pool, &row);
+            Ok(())
         }
     }
 }
@@ -71,11 +83,7 @@ pub(super) fn rehello(ctx: &mut Ctx<'_, '_>, from: &Sender) {
         seq: MessageSeq(0),
     };
     let message = ToWorker::Rehello { to };
-    ctx.effects.push(Effect::Send {
-        pool: from.pool.clone(),
-        worker: from.worker.clone(),
-        message,
-    });
+    ctx.effects.push(Effect::Send { pool: from.pool.clone(), worker: from.worker.clone(), message });
 }
 
 /// A worker that nobody knows gets a row, so that it can be answered once its channel is known to exist.
@@ -97,7 +105,7 @@ fn unknown(ctx: &mut Ctx<'_, '_>, from: &Sender) -> Result<(), StateError> {
         hello_at: ctx.now.wall,
         left_at: Some(ctx.now.processor),
     };
-    ensure_channel(ctx, &from.pool, &row)?;
+    ensure_channel(ctx, &from.pool, &row);
     ctx.put_worker(&from.pool, row)
 }
 
@@ -119,11 +127,8 @@ fn reconcile(
     mut row: WorkerRow,
     beat: &Beat,
 ) -> Result<(), StateError> {
-    let listed: BTreeSet<(&TaskId, u32, &str)> = beat
-        .running
-        .iter()
-        .map(|a| (&a.task, a.attempt.0, a.token.as_str()))
-        .collect();
+    let listed: BTreeSet<(&TaskId, u32, &str)> =
+        beat.running.iter().map(|a| (&a.task, a.attempt.0, a.token.as_str())).collect();
     let mut open = BTreeSet::new();
     let mut forgotten = Vec::new();
     for mut task in held_by(ctx, &from.pool, &from.worker)? {
@@ -131,39 +136,21 @@ fn reconcile(
             continue;
         };
         open.insert((task.spec.id.clone(), task.attempt));
-        let is_listed = listed.contains(&(
-            &task.spec.id,
-            task.attempt.0,
-            token_of(ctx, &task, &attempt).as_str(),
-        ));
+        let is_listed =
+            listed.contains(&(&task.spec.id, task.attempt.0, token_of(ctx, &task, &attempt).as_str()));
         if is_listed && task.state == TaskState::Assigned {
             run(ctx, &mut task)?;
-            ctx.put_task(None, task)?;
+            ctx.put_task(task)?;
         } else if !is_listed && attempt.seq <= beat.read_seq {
             forgotten.push(task);
         }
     }
     for attempt in &beat.running {
         if !open.contains(&(attempt.task.clone(), attempt.attempt)) {
-            stop_stale(ctx, from, &mut row, attempt);
+            // It runs what is not its own any more.
+            ctx.count(Counted::Fenced, "stale_attempt");
+            stop(ctx, &from.pool, &mut row, attempt.clone(), Reason::Replaced);
         }
     }
     lose(ctx, &from.pool, &mut row, forgotten, Reason::Forgotten)
-}
-
-/// The worker runs what is not its own any more.
-fn stop_stale(ctx: &mut Ctx<'_, '_>, from: &Sender, row: &mut WorkerRow, attempt: &AttemptRef) {
-    ctx.count(Counted::Fenced, "stale_attempt");
-    let to = Ctx::address(&from.pool, row);
-    let message = ToWorker::Cancel {
-        to,
-        attempt: attempt.clone(),
-        grace: ctx.settings.grace,
-        reason: Reason::Replaced,
-    };
-    ctx.effects.push(Effect::Send {
-        pool: from.pool.clone(),
-        worker: from.worker.clone(),
-        message,
-    });
 }

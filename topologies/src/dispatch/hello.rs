@@ -10,8 +10,9 @@ use crate::ctx::Ctx;
 use crate::effect::{Counted, Effect};
 use crate::event::AttemptRef;
 use crate::id::{MessageSeq, Pool, TaskId};
+use crate::memory::DueIndex;
 use crate::tables::LeaseTable;
-use crate::task::{LiveTask, Reason};
+use crate::task::{LiveTask, Reason, TaskState};
 use crate::track;
 use crate::wire::{Address, ToWorker};
 use crate::worker::{LeaseRow, WorkerRow, WorkerState};
@@ -43,7 +44,8 @@ pub(super) fn hello(
         && !matches!(row.state, WorkerState::Lost | WorkerState::Gone)
     {
         ctx.count(Counted::Duplicate, "hello");
-        return ensure_channel(ctx, &from.pool, row);
+        ensure_channel(ctx, &from.pool, row);
+        return Ok(());
     }
     let limit = ctx.settings.limits.workers_max as usize;
     if before.is_none() && ctx.memory.free.registered(&from.pool) >= limit {
@@ -72,32 +74,28 @@ pub(super) fn hello(
     if row.channel_ready {
         return welcome(ctx, &from.pool, row);
     }
-    ensure_channel(ctx, &from.pool, &row)?;
+    ensure_channel(ctx, &from.pool, &row);
     ctx.put_worker(&from.pool, row)
 }
 
 /// Asks for the channel of a worker that has none yet.
-pub(super) fn ensure_channel(ctx: &mut Ctx<'_, '_>, pool: &Pool, row: &WorkerRow) -> Result<(), StateError> {
+pub(super) fn ensure_channel(ctx: &mut Ctx<'_, '_>, pool: &Pool, row: &WorkerRow) {
     if !row.channel_ready {
-        ctx.effects.push(Effect::EnsureChannel {
-            pool: pool.clone(),
-            worker: row.worker.clone(),
-        });
+        ctx.effects.push(Effect::EnsureChannel { pool: pool.clone(), worker: row.worker.clone() });
     }
-    Ok(())
 }
 
 /// Lets a worker in whose channel exists.
 pub(super) fn welcome(ctx: &mut Ctx<'_, '_>, pool: &Pool, mut row: WorkerRow) -> Result<(), StateError> {
-    let mut adopt = Vec::new();
+    let (mut adopt, mut to_stop) = (Vec::new(), Vec::new());
     for task in held_by(ctx, pool, &row.worker)? {
-        adopt.extend(task.open.as_ref().map(|open| name(ctx, &task, open)));
+        let attempt = task.open.as_ref().map(|open| name(ctx, &task, open));
+        if task.state == TaskState::Cancelling {
+            to_stop.extend(attempt.clone().map(|attempt| (attempt, task.reason)));
+        }
+        adopt.extend(attempt);
     }
-    row.state = if row.drained_by_operator {
-        WorkerState::Draining
-    } else {
-        WorkerState::Active
-    };
+    row.state = if row.drained_by_operator { WorkerState::Draining } else { WorkerState::Active };
     let to = Ctx::address(pool, &mut row);
     let message = ToWorker::Welcome {
         to,
@@ -108,22 +106,31 @@ pub(super) fn welcome(ctx: &mut Ctx<'_, '_>, pool: &Pool, mut row: WorkerRow) ->
         result_bytes_max: ctx.settings.limits.result_bytes_max,
         adopt,
     };
-    ctx.effects.push(Effect::Send {
-        pool: pool.clone(),
-        worker: row.worker.clone(),
-        message,
-    });
+    ctx.effects.push(Effect::Send { pool: pool.clone(), worker: row.worker.clone(), message });
+    // An earlier life was told to stop these; this one does not know.
+    for (attempt, reason) in to_stop {
+        stop(ctx, pool, &mut row, attempt, reason);
+    }
     if row.drained_by_operator {
         let to = Ctx::address(pool, &mut row);
         let message = ToWorker::Drain { to };
-        ctx.effects.push(Effect::Send {
-            pool: pool.clone(),
-            worker: row.worker.clone(),
-            message,
-        });
+        ctx.effects.push(Effect::Send { pool: pool.clone(), worker: row.worker.clone(), message });
     }
     track::events::worker_joined(ctx, pool, &row);
     ctx.put_worker(pool, row)
+}
+
+/// Tells a worker to stop an attempt. The caller writes the worker's row.
+pub(super) fn stop(
+    ctx: &mut Ctx<'_, '_>,
+    pool: &Pool,
+    row: &mut WorkerRow,
+    attempt: AttemptRef,
+    reason: Reason,
+) {
+    let to = Ctx::address(pool, row);
+    let message = ToWorker::Cancel { to, attempt, grace: ctx.settings.grace, reason };
+    ctx.effects.push(Effect::Send { pool: pool.clone(), worker: row.worker.clone(), message });
 }
 
 /// Renews the lease from now.
@@ -139,8 +146,8 @@ pub(super) fn renew(
         read_seq,
         free_slots,
     };
-    ctx.txn
-        .put_owned::<LeaseTable>(&(from.pool.clone(), from.worker.clone()), lease)
+    ctx.memory.due.note(DueIndex::Lease, lease.expires_at);
+    ctx.txn.put_owned::<LeaseTable>(&(from.pool.clone(), from.worker.clone()), lease)
 }
 
 /// The incarnation before is told to stop; attempts that the new one lists go on in its hands, the others are lost.
@@ -153,10 +160,8 @@ fn replace(
 ) -> Result<u32, StateError> {
     let Some(before) = before else { return Ok(0) };
     let is_other = before.incarnation != from.incarnation;
-    let listed: BTreeSet<(&TaskId, u32, &str)> = running
-        .iter()
-        .map(|a| (&a.task, a.attempt.0, a.token.as_str()))
-        .collect();
+    let listed: BTreeSet<(&TaskId, u32, &str)> =
+        running.iter().map(|a| (&a.task, a.attempt.0, a.token.as_str())).collect();
     let (mut kept, mut lost) = (0, Vec::new());
     for task in held_by(ctx, &from.pool, &from.worker)? {
         if is_listed(ctx, &task, &listed) {
@@ -168,17 +173,25 @@ fn replace(
     }
     let mut row = before.clone();
     lose(ctx, &from.pool, &mut row, lost, Reason::Replaced)?;
-    if is_other && !matches!(before.state, WorkerState::Gone) {
-        if before.channel_ready {
-            replaced(ctx, &from.pool, before);
+    if is_other {
+        match before.state {
+            WorkerState::Joining | WorkerState::Active | WorkerState::Draining => {
+                tell_replaced(ctx, &from.pool, before);
+                track::events::worker_left(ctx, &from.pool, before, Reason::Replaced);
+            }
+            // It may be alive and not know that it was given up; that it left was said already.
+            WorkerState::Lost => tell_replaced(ctx, &from.pool, before),
+            WorkerState::Gone => {}
         }
-        track::events::worker_left(ctx, &from.pool, before, Reason::Replaced);
     }
     Ok(kept)
 }
 
-/// Tells an old incarnation that a newer one is here.
-pub(super) fn replaced(ctx: &mut Ctx<'_, '_>, pool: &Pool, old: &WorkerRow) {
+/// Tells an old incarnation that a newer one is here, if it can be told.
+pub(super) fn tell_replaced(ctx: &mut Ctx<'_, '_>, pool: &Pool, old: &WorkerRow) {
+    if !old.channel_ready {
+        return;
+    }
     let to = Address {
         pool: pool.clone(),
         worker: old.worker.clone(),
@@ -186,11 +199,7 @@ pub(super) fn replaced(ctx: &mut Ctx<'_, '_>, pool: &Pool, old: &WorkerRow) {
         seq: MessageSeq(0),
     };
     let message = ToWorker::Replaced { to };
-    ctx.effects.push(Effect::Send {
-        pool: pool.clone(),
-        worker: old.worker.clone(),
-        message,
-    });
+    ctx.effects.push(Effect::Send { pool: pool.clone(), worker: old.worker.clone(), message });
 }
 
 fn is_listed(ctx: &Ctx<'_, '_>, task: &LiveTask, listed: &BTreeSet<(&TaskId, u32, &str)>) -> bool {
@@ -209,5 +218,5 @@ fn adopt(ctx: &mut Ctx<'_, '_>, from: &Sender, mut task: LiveTask) -> Result<(),
             open.seq = MessageSeq(1);
         }
     }
-    ctx.put_task(None, task)
+    ctx.put_task(task)
 }

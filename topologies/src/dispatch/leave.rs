@@ -16,13 +16,8 @@ pub(super) fn held_by(
     pool: &Pool,
     worker: &WorkerName,
 ) -> Result<Vec<LiveTask>, StateError> {
-    let prefix = KeyWriter::new(byte::BY_WORKER)
-        .str(pool.as_str())
-        .str(worker.as_str())
-        .finish();
-    let keys = ctx
-        .txn
-        .scan::<ByWorkerTable>(&prefix, &prefix_end(&prefix), usize::MAX)?;
+    let prefix = KeyWriter::new(byte::BY_WORKER).str(pool.as_str()).str(worker.as_str()).finish();
+    let keys = ctx.txn.scan::<ByWorkerTable>(&prefix, &prefix_end(&prefix), usize::MAX)?;
     let mut tasks = Vec::with_capacity(keys.len());
     for ((_, _, id), ()) in keys {
         tasks.extend(ctx.live(pool, &id)?);
@@ -40,10 +35,7 @@ pub(super) fn lose(
 ) -> Result<(), StateError> {
     tasks.sort_by_key(|task| std::cmp::Reverse(task.open.as_ref().map(|open| open.seq)));
     for task in tasks {
-        row.open = row
-            .open
-            .checked_sub(1)
-            .expect("a worker with an open attempt counts it");
+        row.open = row.open.checked_sub(1).expect("a worker with an open attempt counts it");
         close_attempt(ctx, task, Closing::lost(reason))?;
     }
     ctx.put_worker(pool, row.clone())
@@ -61,8 +53,7 @@ pub(super) fn leave(
     row.state = state;
     row.left_at = Some(ctx.now.processor);
     lose(ctx, pool, &mut row, tasks, reason)?;
-    ctx.txn
-        .delete::<LeaseTable>(&(pool.clone(), row.worker.clone()))?;
+    ctx.txn.delete::<LeaseTable>(&(pool.clone(), row.worker.clone()))?;
     match state {
         WorkerState::Lost => track::events::worker_lost(ctx, pool, &row, reason),
         WorkerState::Gone => track::events::worker_left(ctx, pool, &row, reason),

@@ -41,15 +41,11 @@ use crate::task::{Outcome, Reason};
 
 /// Carries out a command.
 pub(crate) fn command(ctx: &mut Ctx<'_, '_>, command: Command) -> Result<(), StateError> {
-    let Command {
-        pool,
-        request_id,
-        action,
-    } = command;
+    let Command { pool, request_id, action } = command;
     match action {
-        Action::Submit { tasks } => tasks
-            .into_iter()
-            .try_for_each(|spec| submit::submit(ctx, request_id.as_ref(), spec)),
+        Action::Submit { tasks } => {
+            tasks.into_iter().try_for_each(|spec| submit::submit(ctx, request_id.as_ref(), spec))
+        }
         Action::CancelTask { id, note } => cancel_task::cancel_task(ctx, &pool, request_id, &id, note),
         Action::CancelJob { job, note } => cancel_job::cancel_job(ctx, &pool, request_id, &job, note),
         Action::Requeue { task } => requeue::requeue(ctx, request_id, *task),
@@ -60,50 +56,20 @@ pub(crate) fn command(ctx: &mut Ctx<'_, '_>, command: Command) -> Result<(), Sta
 
 /// Takes in what a worker said.
 pub(crate) fn status(ctx: &mut Ctx<'_, '_>, status: Status) -> Result<(), StateError> {
-    let from = fence::Sender {
-        pool: status.pool,
-        worker: status.worker,
-        incarnation: status.incarnation,
-    };
+    let from = fence::Sender { pool: status.pool, worker: status.worker, incarnation: status.incarnation };
     match status.kind {
-        StatusKind::Hello {
-            protocols,
-            slots,
-            labels,
-            running,
-        } => hello::hello(
-            ctx,
-            &from,
-            &protocols,
-            hello::Offer {
-                slots,
-                labels,
-                running,
-            },
-        ),
-        StatusKind::Heartbeat {
-            read_seq,
-            free_slots,
-            draining,
-            running,
-        } => {
-            let beat = heartbeat::Beat {
-                read_seq,
-                free_slots,
-                draining,
-                running,
-            };
+        StatusKind::Hello { protocols, slots, labels, running } => {
+            hello::hello(ctx, &from, &protocols, hello::Offer { slots, labels, running })
+        }
+        StatusKind::Heartbeat { read_seq, free_slots, draining, running } => {
+            let beat = heartbeat::Beat { read_seq, free_slots, draining, running };
             heartbeat::heartbeat(ctx, &from, &beat)
         }
         StatusKind::Started { attempt } => started::started(ctx, &from, &attempt),
         StatusKind::Progress { attempt, note } => started::progress(ctx, &from, &attempt, note),
-        StatusKind::Completed { attempt, report } => outcome::reported(
-            ctx,
-            &from,
-            &attempt,
-            (Outcome::Succeeded, Reason::Completed),
-            report,
-        ),
+        StatusKind::Completed { attempt, report } => {
+            outcome::reported(ctx, &from, &attempt, (Outcome::Succeeded, Reason::Completed), report)
+        }
         StatusKind::Failed { attempt, report } => outcome::failed(ctx, &from, &attempt, report),
         StatusKind::Rejected { attempt, message } => outcome::rejected(ctx, &from, &attempt, message),
         StatusKind::Cancelled { attempt, report } => outcome::cancelled(ctx, &from, &attempt, report),

@@ -23,15 +23,7 @@ pub(super) fn reported(
         return Ok(());
     };
     free_slot(ctx, &from.pool, &from.worker)?;
-    close_attempt(
-        ctx,
-        task,
-        Closing {
-            outcome,
-            reason,
-            report,
-        },
-    )
+    close_attempt(ctx, task, Closing { outcome, reason, report })
 }
 
 /// It ended badly; a run that took too long is a failure of its own kind.
@@ -42,11 +34,8 @@ pub(super) fn failed(
     report: Report,
 ) -> Result<(), StateError> {
     let is_timeout = report.error_kind.as_deref() == Some(TIMEOUT);
-    let how = if is_timeout {
-        (Outcome::TimedOut, Reason::RunTimeout)
-    } else {
-        (Outcome::Failed, Reason::Failed)
-    };
+    let how =
+        if is_timeout { (Outcome::TimedOut, Reason::RunTimeout) } else { (Outcome::Failed, Reason::Failed) };
     reported(ctx, from, attempt, how, report)
 }
 
@@ -57,10 +46,7 @@ pub(super) fn rejected(
     attempt: &AttemptRef,
     message: String,
 ) -> Result<(), StateError> {
-    let report = Report {
-        error_message: Some(message),
-        ..Report::default()
-    };
+    let report = Report { error_message: Some(message), ..Report::default() };
     reported(ctx, from, attempt, (Outcome::Rejected, Reason::Rejected), report)
 }
 
@@ -80,13 +66,5 @@ pub(super) fn cancelled(
         (Outcome::Lost, Reason::Forgotten)
     };
     free_slot(ctx, &from.pool, &from.worker)?;
-    close_attempt(
-        ctx,
-        task,
-        Closing {
-            outcome,
-            reason,
-            report,
-        },
-    )
+    close_attempt(ctx, task, Closing { outcome, reason, report })
 }

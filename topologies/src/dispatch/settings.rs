@@ -6,7 +6,7 @@ use crate::ctx::Ctx;
 use crate::settings::Settings;
 use crate::tables::{ReplyTopicTable, SettingsTable};
 
-/// New settings; they hold from the next batch on, so that one batch sees one configuration.
+/// New settings; they hold for the whole batch that brings them, so that one batch sees one configuration.
 pub(super) fn configured(ctx: &mut Ctx<'_, '_>, settings: &Settings) -> Result<(), StateError> {
     ctx.txn.put::<SettingsTable>(&(), settings)
 }

@@ -21,7 +21,7 @@ pub(super) fn started(ctx: &mut Ctx<'_, '_>, from: &Sender, attempt: &AttemptRef
         return Ok(());
     }
     run(ctx, &mut task)?;
-    ctx.put_task(None, task)
+    ctx.put_task(task)
 }
 
 /// A note on the way. It says that the program runs, too: the start may have been left out.
@@ -41,7 +41,7 @@ pub(super) fn progress(
         open.progress.clone_from(&note);
     }
     track::events::progress(ctx, &task, note);
-    ctx.put_task(None, task)
+    ctx.put_task(task)
 }
 
 /// ASSIGNED becomes RUNNING.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use yardmaster_state::StateError;
 
+use super::cancel_task::cancel;
 use crate::ctx::Ctx;
 use crate::effect::Counted;
-use crate::id::{Attempt, Generation, RequestId};
+use crate::id::{Attempt, Generation, JobId, Pool, RequestId, TaskId};
 use crate::tables::{JobCancelTable, PayloadTable, ReplyTopicTable};
 use crate::task::{LiveTask, Reason, TaskRow, TaskSpec, TaskState};
 use crate::track;
@@ -29,13 +30,29 @@ pub(super) fn submit(
         ctx.publish(refusal.into_event(spec.pool, request_id.cloned(), ctx.now.wall));
         return Ok(());
     }
-    let beginning = Beginning {
-        hash,
-        generation: Generation(0),
-        attempt: Attempt(0),
-        from: None,
-    };
-    begin(ctx, request_id, spec, beginning, Reason::Submitted)
+    let beginning = Beginning { hash, generation: Generation(0), attempt: Attempt(0), from: None };
+    let (pool, id, job) = (spec.pool.clone(), spec.id.clone(), spec.job.clone());
+    begin(ctx, request_id, spec, beginning, Reason::Submitted)?;
+    match job {
+        Some(job) => end_if_job_is_cancelled(ctx, pool, &id, job),
+        None => Ok(()),
+    }
+}
+
+/// A cancel of a job holds for the tasks that come after it, too: they are taken, and end at once.
+fn end_if_job_is_cancelled(
+    ctx: &mut Ctx<'_, '_>,
+    pool: Pool,
+    id: &TaskId,
+    job: JobId,
+) -> Result<(), StateError> {
+    let task = ctx.live(&pool, id)?;
+    if let Some(flag) = ctx.txn.get::<JobCancelTable>(&(pool, job))?
+        && let Some(task) = task
+    {
+        return cancel(ctx, task, Reason::JobCancelled, flag.note);
+    }
+    Ok(())
 }
 
 /// What is known of the id from before.
@@ -56,13 +73,9 @@ pub(super) fn begin(
     beginning: Beginning,
     reason: Reason,
 ) -> Result<(), StateError> {
-    let payload_apart = spec
-        .payload
-        .as_ref()
-        .is_some_and(|payload| payload.0.len() > PAYLOAD_IN_ROW_MAX);
+    let payload_apart = spec.payload.as_ref().is_some_and(|payload| payload.0.len() > PAYLOAD_IN_ROW_MAX);
     if payload_apart && let Some(payload) = spec.payload.take() {
-        ctx.txn
-            .put_owned::<PayloadTable>(&(spec.pool.clone(), spec.id.clone()), payload)?;
+        ctx.txn.put_owned::<PayloadTable>(&(spec.pool.clone(), spec.id.clone()), payload)?;
     }
     let seq = ctx.back_seq();
     let ttl_at = spec.queue_ttl.map(|ttl| ctx.now.processor.after(ttl));
@@ -87,7 +100,7 @@ pub(super) fn begin(
     };
     track::counts::shift(ctx, &task.spec, beginning.from, Some(TaskState::Queued))?;
     track::events::accepted(ctx, &task, request_id, false);
-    ctx.put_task(None, task)
+    ctx.put_task(task)
 }
 
 /// The same spec once more changes nothing; another one is refused.
@@ -119,25 +132,8 @@ fn known_already(
 }
 
 fn acceptable(ctx: &mut Ctx<'_, '_>, spec: &TaskSpec) -> Result<Result<(), Refusal>, StateError> {
-    if let Some(job) = &spec.job
-        && ctx
-            .txn
-            .contains::<JobCancelTable>(&(spec.pool.clone(), job.clone()))?
-    {
-        let detail = format!("job {job} was cancelled, it takes no more tasks: choose another job");
-        return Ok(Err(refuse(
-            spec,
-            RefusedReason::JobCancelled,
-            Some("job"),
-            detail,
-        )));
-    }
     if let Some(topic) = &spec.reply_to {
-        let is_allowed = ctx
-            .settings
-            .reply_prefixes
-            .iter()
-            .any(|prefix| topic.starts_with(prefix.as_str()));
+        let is_allowed = ctx.settings.reply_prefixes.iter().any(|prefix| topic.starts_with(prefix.as_str()));
         if !is_allowed || !ctx.txn.contains::<ReplyTopicTable>(topic)? {
             let detail = format!(
                 "topic {topic} is not known for replies: it must exist and start with one of the configured \
@@ -145,22 +141,13 @@ fn acceptable(ctx: &mut Ctx<'_, '_>, spec: &TaskSpec) -> Result<Result<(), Refus
                 ctx.settings.reply_prefixes.join(", ")
             );
             if is_allowed {
-                ctx.effects
-                    .push(crate::effect::Effect::EnsureReply { topic: topic.clone() });
+                ctx.effects.push(crate::effect::Effect::EnsureReply { topic: topic.clone() });
             }
-            return Ok(Err(refuse(
-                spec,
-                RefusedReason::ReplyTopicUnknown,
-                Some("reply_to"),
-                detail,
-            )));
+            return Ok(Err(refuse(spec, RefusedReason::ReplyTopicUnknown, Some("reply_to"), detail)));
         }
     }
     if let Some(limit) = track::counts::too_many_queues(ctx, spec)? {
-        let detail = format!(
-            "pool {} has {limit} queues (limits.queues_max): use one of them",
-            spec.pool
-        );
+        let detail = format!("pool {} has {limit} queues (limits.queues_max): use one of them", spec.pool);
         return Ok(Err(refuse(spec, RefusedReason::Limit, Some("queue"), detail)));
     }
     Ok(Ok(()))

@@ -16,14 +16,8 @@ pub fn is_legal(from: TaskState, to: TaskState) -> bool {
         Scheduled => matches!(to, Queued | Held | Cancelled | Expired | Aborted),
         Queued => matches!(to, Assigned | Scheduled | Held | Cancelled | Expired | Aborted),
         Held => matches!(to, Blocked | Scheduled | Queued | Cancelled | Expired | Aborted),
-        Assigned => matches!(
-            to,
-            Running | Queued | Scheduled | Cancelling | Completed | Failed | Cancelled
-        ),
-        Running => matches!(
-            to,
-            Queued | Scheduled | Cancelling | Completed | Failed | Cancelled
-        ),
+        Assigned => matches!(to, Running | Queued | Scheduled | Cancelling | Completed | Failed | Cancelled),
+        Running => matches!(to, Queued | Scheduled | Cancelling | Completed | Failed | Cancelled),
         Cancelling => matches!(to, Completed | Cancelled | Expired | Aborted),
         Completed | Failed | Cancelled | Expired | Aborted => matches!(to, Queued),
     }
@@ -36,13 +30,7 @@ pub(super) fn go(
     to: TaskState,
     reason: Reason,
 ) -> Result<(), yardmaster_state::StateError> {
-    assert!(
-        is_legal(task.state, to),
-        "{}: {} can't become {}",
-        task.spec.id,
-        task.state.name(),
-        to.name()
-    );
+    assert!(is_legal(task.state, to), "{}: {} can't become {}", task.spec.id, task.state.name(), to.name());
     track::counts::shift(ctx, &task.spec, Some(task.state), Some(to))?;
     task.state = to;
     task.since = ctx.now.wall;

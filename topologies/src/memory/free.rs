@@ -55,11 +55,7 @@ impl FreeSlots {
         slots.registered.insert(row.worker.clone());
         slots.leave(&row.worker);
         let may_get_work = row.state == WorkerState::Active && row.channel_ready;
-        let free = if may_get_work {
-            row.slots.saturating_sub(row.open)
-        } else {
-            0
-        };
+        let free = if may_get_work { row.slots.saturating_sub(row.open) } else { 0 };
         if free > 0 {
             slots.order.insert((Reverse(free), row.seq, row.worker.clone()));
             slots.places.insert(row.worker.clone(), (free, row.seq));
@@ -90,11 +86,7 @@ impl FreeSlots {
     /// The pools in which slots are free.
     #[must_use]
     pub fn pools(&self) -> Vec<Pool> {
-        self.pools
-            .iter()
-            .filter(|(_, slots)| slots.total > 0)
-            .map(|(pool, _)| pool.clone())
-            .collect()
+        self.pools.iter().filter(|(_, slots)| slots.total > 0).map(|(pool, _)| pool.clone()).collect()
     }
 
     /// The best workers of a pool, at most `limit`.
@@ -104,12 +96,8 @@ impl FreeSlots {
             return Vec::new();
         };
         let best = slots.order.iter().take(limit);
-        best.map(|(free, seq, worker)| FreeWorker {
-            worker: worker.clone(),
-            free: free.0,
-            seq: *seq,
-        })
-        .collect()
+        best.map(|(free, seq, worker)| FreeWorker { worker: worker.clone(), free: free.0, seq: *seq })
+            .collect()
     }
 }
 

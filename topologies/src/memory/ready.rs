@@ -13,7 +13,7 @@ use crate::id::{Pool, Priority, ReadySeq, TaskId};
 use crate::tables::{Line, ReadyKey, ReadyTable, byte};
 
 /// How many tasks of a line are kept in memory.
-pub const HEAD_MAX: usize = 256;
+const HEAD_MAX: usize = 256;
 
 /// The first task of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,11 +55,7 @@ impl ReadyLines {
         while let Some((key, _)) = txn.scan::<ReadyTable>(&from, &to, 1)?.into_iter().next() {
             from = prefix_end(&key.line.prefix());
             let before = ReadySeq(key.seq.0.saturating_sub(1));
-            let head = LineHead {
-                first: BTreeMap::new(),
-                is_complete: false,
-                cursor: before,
-            };
+            let head = LineHead { first: BTreeMap::new(), is_complete: false, cursor: before };
             lines.lines.insert(key.line.clone(), head);
             lines.refill(&key.line, txn)?;
         }
@@ -115,6 +111,22 @@ impl ReadyLines {
         self.order.contains_key(pool)
     }
 
+    /// The line of the first task of a pool.
+    #[must_use]
+    pub fn first_line(&self, pool: &Pool) -> Option<Line> {
+        self.order.get(pool).and_then(|order| order.first()).map(|(_, _, line)| line.clone())
+    }
+
+    /// Passes over a line until it is put back.
+    pub fn set_aside(&mut self, line: &Line) {
+        self.unlist(line);
+    }
+
+    /// Ends [`ReadyLines::set_aside`].
+    pub fn put_back(&mut self, line: &Line) {
+        self.list(line);
+    }
+
     /// Takes the first task of a pool: highest priority, then first in. The caller must change its state.
     ///
     /// # Errors
@@ -125,21 +137,14 @@ impl ReadyLines {
         };
         self.unlist(&line);
         let head = self.lines.get_mut(&line).expect("a listed line is kept");
-        let id = head
-            .first
-            .remove(&seq)
-            .expect("a line is listed by its first task");
+        let id = head.first.remove(&seq).expect("a line is listed by its first task");
         self.settle(&line, txn)?;
         Ok(Some(Head { line, seq, id }))
     }
 
     /// Refills a line that ran empty, lists it again, or forgets it.
     fn settle(&mut self, line: &Line, txn: &Txn<'_>) -> Result<(), StateError> {
-        if self
-            .lines
-            .get(line)
-            .is_some_and(|head| head.first.is_empty() && !head.is_complete)
-        {
+        if self.lines.get(line).is_some_and(|head| head.first.is_empty() && !head.is_complete) {
             return self.refill(line, txn);
         }
         self.list(line);
@@ -151,14 +156,10 @@ impl ReadyLines {
             return Ok(());
         };
         let behind = ReadySeq(head.cursor.0.saturating_add(1));
-        let from = ReadyTable::key(&ReadyKey {
-            line: line.clone(),
-            seq: behind,
-        });
+        let from = ReadyTable::key(&ReadyKey { line: line.clone(), seq: behind });
         let found = txn.scan::<ReadyTable>(&from, &prefix_end(&line.prefix()), HEAD_MAX)?;
         head.is_complete = found.len() < HEAD_MAX;
-        head.first
-            .extend(found.into_iter().map(|(key, id)| (key.seq, id)));
+        head.first.extend(found.into_iter().map(|(key, id)| (key.seq, id)));
         if let Some((last, _)) = head.first.last_key_value() {
             head.cursor = *last;
         }
@@ -180,11 +181,7 @@ impl ReadyLines {
     }
 
     fn unlist(&mut self, line: &Line) {
-        let first = self
-            .lines
-            .get(line)
-            .and_then(|head| head.first.first_key_value())
-            .map(|(seq, _)| *seq);
+        let first = self.lines.get(line).and_then(|head| head.first.first_key_value()).map(|(seq, _)| *seq);
         if let (Some(seq), Some(order)) = (first, self.order.get_mut(&line.pool)) {
             order.remove(&(Reverse(line.priority), seq, line.clone()));
             if order.is_empty() {

@@ -26,11 +26,7 @@ impl HistoryClass {
     /// The class of a terminal state.
     #[must_use]
     pub fn of(state: TaskState) -> Self {
-        if state == TaskState::Completed {
-            Self::Completed
-        } else {
-            Self::Other
-        }
+        if state == TaskState::Completed { Self::Completed } else { Self::Other }
     }
 }
 
@@ -57,31 +53,19 @@ impl HistoryKey {
     /// Where the record of a task lies that ended so and then.
     #[must_use]
     pub fn of(pool: &Pool, id: &TaskId, state: TaskState, at: WallMs) -> Self {
-        Self {
-            class: HistoryClass::of(state),
-            hour: Self::hour_of(at),
-            pool: pool.clone(),
-            id: id.clone(),
-        }
+        Self { class: HistoryClass::of(state), hour: Self::hour_of(at), pool: pool.clone(), id: id.clone() }
     }
 
     /// The keys of one table and class before an hour: from, and to (exclusive).
     #[must_use]
     pub fn range_before(table: u8, class: HistoryClass, hour: u32) -> (Vec<u8>, Vec<u8>) {
         let from = KeyWriter::new(table).u8(class as u8);
-        (
-            from.finish(),
-            KeyWriter::new(table).u8(class as u8).u32(hour).finish(),
-        )
+        (from.finish(), KeyWriter::new(table).u8(class as u8).u32(hour).finish())
     }
 }
 
 fn class_of(byte: u8) -> HistoryClass {
-    if byte == HistoryClass::Completed as u8 {
-        HistoryClass::Completed
-    } else {
-        HistoryClass::Other
-    }
+    if byte == HistoryClass::Completed as u8 { HistoryClass::Completed } else { HistoryClass::Other }
 }
 
 /// Ended tasks by class, hour, pool and id.
@@ -105,12 +89,7 @@ impl Table for HistoryTable {
     fn parse(bytes: &[u8]) -> Result<Self::Key, StateError> {
         let mut key = open::<Self>(bytes)?;
         let (class, hour) = (class_of(key.u8()?), key.u32()?);
-        Ok(HistoryKey {
-            class,
-            hour,
-            pool: Pool::trusted(key.str()?),
-            id: TaskId::trusted(key.tail()?),
-        })
+        Ok(HistoryKey { class, hour, pool: Pool::trusted(key.str()?), id: TaskId::trusted(key.tail()?) })
     }
 }
 
@@ -129,11 +108,7 @@ impl Table for HistoryByJobTable {
 
     fn key((key, job): &Self::Key) -> Vec<u8> {
         let writer = KeyWriter::new(Self::ID).u8(key.class as u8).u32(key.hour);
-        writer
-            .str(key.pool.as_str())
-            .str(job.as_str())
-            .tail(key.id.as_str())
-            .finish()
+        writer.str(key.pool.as_str()).str(job.as_str()).tail(key.id.as_str()).finish()
     }
 
     fn parse(bytes: &[u8]) -> Result<Self::Key, StateError> {
@@ -141,14 +116,6 @@ impl Table for HistoryByJobTable {
         let (class, hour) = (class_of(key.u8()?), key.u32()?);
         let pool = Pool::trusted(key.str()?);
         let job = JobId::trusted(key.str()?);
-        Ok((
-            HistoryKey {
-                class,
-                hour,
-                pool,
-                id: TaskId::trusted(key.tail()?),
-            },
-            job,
-        ))
+        Ok((HistoryKey { class, hour, pool, id: TaskId::trusted(key.tail()?) }, job))
     }
 }

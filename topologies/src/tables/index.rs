@@ -4,6 +4,7 @@ use yardmaster_state::{KeyWriter, StateError, Table, TableClass};
 
 use super::{byte, open};
 use crate::id::{JobId, Pool, Priority, QueueName, ReadySeq, TaskId, WorkerName};
+use crate::memory::DueIndex;
 use crate::time::ProcessorMs;
 
 /// Tasks that are equal in all but their time: one line of the ready order.
@@ -71,17 +72,8 @@ impl Table for ReadyTable {
             .map_err(|_| StateError::corrupted("a ready key's priority is out of range"))?;
         let queue = QueueName::trusted(key.str()?);
         let job = Some(key.str()?).filter(|job| !job.is_empty()).map(JobId::trusted);
-        let line = Line {
-            pool,
-            priority: Priority(priority),
-            queue,
-            job,
-            class: key.u32()?,
-        };
-        Ok(ReadyKey {
-            line,
-            seq: ReadySeq(key.i64()?),
-        })
+        let line = Line { pool, priority: Priority(priority), queue, job, class: key.u32()? };
+        Ok(ReadyKey { line, seq: ReadySeq(key.i64()?) })
     }
 }
 
@@ -128,17 +120,25 @@ impl Table for TimerTable {
         let mut key = open::<Self>(bytes)?;
         let at = ProcessorMs(key.u64()?);
         let pool = Pool::trusted(key.str()?);
-        let kind = if key.u8()? == TimerKind::Ttl as u8 {
-            TimerKind::Ttl
-        } else {
-            TimerKind::State
-        };
-        Ok(TimerKey {
-            at,
-            pool,
-            kind,
-            id: TaskId::trusted(key.tail()?),
-        })
+        let kind = if key.u8()? == TimerKind::Ttl as u8 { TimerKind::Ttl } else { TimerKind::State };
+        Ok(TimerKey { at, pool, kind, id: TaskId::trusted(key.tail()?) })
+    }
+}
+
+/// An index whose keys begin with a time.
+pub trait DueTable: Table {
+    /// Which one.
+    const INDEX: DueIndex;
+
+    /// The time in a key.
+    fn at(key: &Self::Key) -> ProcessorMs;
+}
+
+impl DueTable for TimerTable {
+    const INDEX: DueIndex = DueIndex::Timer;
+
+    fn at(key: &Self::Key) -> ProcessorMs {
+        key.at
     }
 }
 
@@ -155,23 +155,13 @@ impl Table for ByTagTable {
     type Row = ();
 
     fn key((pool, name, value, id): &Self::Key) -> Vec<u8> {
-        KeyWriter::new(Self::ID)
-            .str(pool.as_str())
-            .str(name)
-            .str(value)
-            .tail(id.as_str())
-            .finish()
+        KeyWriter::new(Self::ID).str(pool.as_str()).str(name).str(value).tail(id.as_str()).finish()
     }
 
     fn parse(bytes: &[u8]) -> Result<Self::Key, StateError> {
         let mut key = open::<Self>(bytes)?;
         let pool = Pool::trusted(key.str()?);
-        Ok((
-            pool,
-            key.str()?.to_owned(),
-            key.str()?.to_owned(),
-            TaskId::trusted(key.tail()?),
-        ))
+        Ok((pool, key.str()?.to_owned(), key.str()?.to_owned(), TaskId::trusted(key.tail()?)))
     }
 }
 
@@ -218,10 +208,18 @@ by_name!(
 
 /// An index whose key is a moment, a pool, and what is due then; soonest first, over all pools.
 macro_rules! due {
-    ($(#[$doc:meta])* $table:ident, $byte:expr, $text:literal, $name:ident) => {
+    ($(#[$doc:meta])* $table:ident, $byte:expr, $text:literal, $name:ident, $index:ident) => {
         $(#[$doc])*
         #[derive(Debug)]
         pub enum $table {}
+
+        impl DueTable for $table {
+            const INDEX: DueIndex = DueIndex::$index;
+
+            fn at((at, _, _): &Self::Key) -> ProcessorMs {
+                *at
+            }
+        }
 
         impl Table for $table {
             const ID: u8 = $byte;
@@ -246,17 +244,17 @@ macro_rules! due {
 
 due!(
     /// Done markers by the time when they may be forgotten.
-    ForgetTable, byte::FORGET, "forget", TaskId
+    ForgetTable, byte::FORGET, "forget", TaskId, Marker
 );
 due!(
     /// Leases by expiry.
-    LeaseDueTable, byte::LEASE_DUE, "lease_due", WorkerName
+    LeaseDueTable, byte::LEASE_DUE, "lease_due", WorkerName, Lease
 );
 due!(
     /// DONE jobs by the time when they may be forgotten.
-    JobDueTable, byte::JOB_DUE, "job_due", JobId
+    JobDueTable, byte::JOB_DUE, "job_due", JobId, Job
 );
 due!(
     /// Workers that left, by when.
-    LeftTable, byte::LEFT, "left", WorkerName
+    LeftTable, byte::LEFT, "left", WorkerName, Left
 );

@@ -89,10 +89,7 @@ pub struct Sequences {
 
 impl Default for Sequences {
     fn default() -> Self {
-        Self {
-            back: ReadySeq(0),
-            front: ReadySeq(-1),
-        }
+        Self { back: ReadySeq(0), front: ReadySeq(-1) }
     }
 }
 
@@ -204,27 +201,13 @@ fn derive_task((pool, id): &(Pool, TaskId), old: Option<&TaskRow>, new: Option<&
     let (old, new) = (live(old), live(new));
     let place = |task: Option<&LiveTask>| {
         let task = task.filter(|task| task.state == TaskState::Queued)?;
-        Some(ReadyKey {
-            line: task.line(),
-            seq: task.seq,
-        })
+        Some(ReadyKey { line: task.line(), seq: task.seq })
     };
     shift::<ReadyTable>(place(old), place(new), id, out);
 
     let timer = |task: Option<&LiveTask>, kind| {
-        let at = task.and_then(|task| {
-            if kind == TimerKind::State {
-                task.timer_at
-            } else {
-                task.ttl_at
-            }
-        })?;
-        Some(TimerKey {
-            at,
-            pool: pool.clone(),
-            kind,
-            id: id.clone(),
-        })
+        let at = task.and_then(|task| if kind == TimerKind::State { task.timer_at } else { task.ttl_at })?;
+        Some(TimerKey { at, pool: pool.clone(), kind, id: id.clone() })
     };
     for kind in [TimerKind::State, TimerKind::Ttl] {
         shift::<TimerTable>(timer(old, kind), timer(new, kind), &(), out);
@@ -270,8 +253,7 @@ fn derive_worker(
     out: &mut Derived,
 ) {
     let left = |row: Option<&WorkerRow>| {
-        row.and_then(|row| row.left_at)
-            .map(|at| (at, pool.clone(), worker.clone()))
+        row.and_then(|row| row.left_at).map(|at| (at, pool.clone(), worker.clone()))
     };
     shift::<LeftTable>(left(old), left(new), &(), out);
 }

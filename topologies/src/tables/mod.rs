@@ -11,8 +11,8 @@ mod tracked;
 
 pub use history::{HistoryByJobTable, HistoryClass, HistoryKey, HistoryTable};
 pub use index::{
-    ByJobTable, ByQueueTable, ByTagTable, ByWorkerTable, ForgetTable, JobDueTable, LeaseDueTable, LeftTable,
-    Line, ReadyKey, ReadyTable, TimerKey, TimerKind, TimerTable,
+    ByJobTable, ByQueueTable, ByTagTable, ByWorkerTable, DueTable, ForgetTable, JobDueTable, LeaseDueTable,
+    LeftTable, Line, ReadyKey, ReadyTable, TimerKey, TimerKind, TimerTable,
 };
 pub use logged::{
     JobCancel, JobCancelTable, LeaseTable, PayloadTable, ReplyTopicTable, Sequences, SequencesTable,
@@ -84,12 +84,7 @@ pub struct TableCard {
 }
 
 const fn card<T: Table>() -> TableCard {
-    TableCard {
-        id: T::ID,
-        name: T::NAME,
-        class: T::CLASS,
-        version: T::VERSION,
-    }
+    TableCard { id: T::ID, name: T::NAME, class: T::CLASS, version: T::VERSION }
 }
 
 /// Every table, by byte.
@@ -161,9 +156,6 @@ fn open<T: Table>(bytes: &[u8]) -> Result<yardmaster_state::KeyReader<'_>, State
     if table == T::ID {
         Ok(reader)
     } else {
-        Err(StateError::corrupted(format!(
-            "a key of table {table:#04x} was taken for one of {}",
-            T::NAME
-        )))
+        Err(StateError::corrupted(format!("a key of table {table:#04x} was taken for one of {}", T::NAME)))
     }
 }

@@ -20,10 +20,7 @@ impl Table for JobTable {
     type Row = JobRow;
 
     fn key((pool, job): &Self::Key) -> Vec<u8> {
-        KeyWriter::new(Self::ID)
-            .str(pool.as_str())
-            .tail(job.as_str())
-            .finish()
+        KeyWriter::new(Self::ID).str(pool.as_str()).tail(job.as_str()).finish()
     }
 
     fn parse(bytes: &[u8]) -> Result<Self::Key, StateError> {
@@ -32,10 +29,7 @@ impl Table for JobTable {
     }
 
     fn derive((pool, job): &Self::Key, old: Option<&JobRow>, new: Option<&JobRow>, out: &mut Derived) {
-        let (old, new) = (
-            old.and_then(|row| row.forget_at),
-            new.and_then(|row| row.forget_at),
-        );
+        let (old, new) = (old.and_then(|row| row.forget_at), new.and_then(|row| row.forget_at));
         if old == new {
             return;
         }
@@ -78,9 +72,7 @@ impl Table for CounterTable {
             1 => Dimension::Queue(QueueName::trusted(key.tail()?)),
             2 => Dimension::Tag(key.str()?.to_owned(), key.tail()?.to_owned()),
             other => {
-                return Err(StateError::corrupted(format!(
-                    "dimension {other} of a counter is not known"
-                )));
+                return Err(StateError::corrupted(format!("dimension {other} of a counter is not known")));
             }
         };
         Ok(CounterKey { pool, dimension })

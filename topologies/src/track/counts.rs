@@ -5,6 +5,7 @@ use yardmaster_state::{KeyWriter, StateError, prefix_end};
 use crate::ctx::Ctx;
 use crate::id::{JobId, Pool};
 use crate::job::{CounterKey, Dimension, JobRow};
+use crate::memory::DueIndex;
 use crate::tables::{CounterTable, JobTable, byte};
 use crate::task::{Counts, TaskSpec, TaskState};
 
@@ -18,13 +19,7 @@ pub(crate) fn shift(
     counter(ctx, &spec.pool, Dimension::Pool, from, to)?;
     counter(ctx, &spec.pool, Dimension::Queue(spec.queue.clone()), from, to)?;
     for (name, value) in &spec.tags {
-        counter(
-            ctx,
-            &spec.pool,
-            Dimension::Tag(name.clone(), value.clone()),
-            from,
-            to,
-        )?;
+        counter(ctx, &spec.pool, Dimension::Tag(name.clone(), value.clone()), from, to)?;
     }
     match &spec.job {
         Some(job) => job_count(ctx, &spec.pool, job, from, to),
@@ -39,10 +34,7 @@ fn counter(
     from: Option<TaskState>,
     to: Option<TaskState>,
 ) -> Result<(), StateError> {
-    let key = CounterKey {
-        pool: pool.clone(),
-        dimension,
-    };
+    let key = CounterKey { pool: pool.clone(), dimension };
     let mut counts = ctx.txn.get::<CounterTable>(&key)?.unwrap_or_default();
     leave_or_go(&mut counts, from, to);
     ctx.txn.put_owned::<CounterTable>(&key, counts)
@@ -68,7 +60,9 @@ fn job_count(
         row.forget_at = None;
     } else if row.done_at.is_none() {
         row.done_at = Some(ctx.now.wall);
-        row.forget_at = Some(ctx.now.processor.after(ctx.settings.job_kept));
+        let forget_at = ctx.now.processor.after(ctx.settings.job_kept);
+        ctx.memory.due.note(DueIndex::Job, forget_at);
+        row.forget_at = Some(forget_at);
     }
     ctx.txn.put_owned::<JobTable>(&key, row)
 }
@@ -81,21 +75,12 @@ fn leave_or_go(counts: &mut Counts, from: Option<TaskState>, to: Option<TaskStat
 
 /// The limit of queues, if this task would name one more.
 pub(crate) fn too_many_queues(ctx: &mut Ctx<'_, '_>, spec: &TaskSpec) -> Result<Option<usize>, StateError> {
-    let key = CounterKey {
-        pool: spec.pool.clone(),
-        dimension: Dimension::Queue(spec.queue.clone()),
-    };
+    let key = CounterKey { pool: spec.pool.clone(), dimension: Dimension::Queue(spec.queue.clone()) };
     if ctx.txn.contains::<CounterTable>(&key)? {
         return Ok(None);
     }
     let limit = ctx.settings.limits.queues_max as usize;
-    let queues = KeyWriter::new(byte::COUNTER)
-        .str(spec.pool.as_str())
-        .u8(1)
-        .finish();
-    let known = ctx
-        .txn
-        .scan::<CounterTable>(&queues, &prefix_end(&queues), limit)?
-        .len();
+    let queues = KeyWriter::new(byte::COUNTER).str(spec.pool.as_str()).u8(1).finish();
+    let known = ctx.txn.scan::<CounterTable>(&queues, &prefix_end(&queues), limit)?.len();
     Ok((known >= limit).then_some(limit))
 }

@@ -22,17 +22,11 @@ pub(crate) fn ended(
     let record = record(ctx, task, payload);
     keep_record(ctx.txn, &record)?;
     let (reply_to, state) = (record.spec.reply_to.clone(), record.state);
-    let event = Event::Ended {
-        task: Box::new(record),
-        closes_attempt,
-    };
+    let event = Event::Ended { task: Box::new(record), closes_attempt };
     if let Some(topic) = reply_to
         && ctx.txn.contains::<ReplyTopicTable>(&topic)?
     {
-        ctx.effects.push(Effect::Reply {
-            topic,
-            event: event.clone(),
-        });
+        ctx.effects.push(Effect::Reply { topic, event: event.clone() });
     }
     if state == TaskState::Failed {
         ctx.effects.push(Effect::Bury { event: event.clone() });
@@ -63,10 +57,7 @@ fn record(ctx: &Ctx<'_, '_>, task: LiveTask, payload: Option<Json>) -> EndedTask
         spec,
         state: task.state,
         reason: task.reason,
-        note: task
-            .stopping
-            .map(|stopping| stopping.note)
-            .filter(|note| !note.is_empty()),
+        note: task.stopping.map(|stopping| stopping.note).filter(|note| !note.is_empty()),
         generation: task.generation,
         attempt: task.attempt,
         failures: task.failures,

@@ -14,14 +14,7 @@ pub(crate) fn accepted(
     request_id: Option<&RequestId>,
     repeated: bool,
 ) {
-    let event = acceptance(
-        &task.spec,
-        task.generation,
-        task.state,
-        request_id,
-        repeated,
-        ctx.now.wall,
-    );
+    let event = acceptance(&task.spec, task.generation, task.state, request_id, repeated, ctx.now.wall);
     ctx.publish(event);
 }
 
@@ -130,11 +123,7 @@ pub(crate) fn state(ctx: &mut Ctx<'_, '_>, task: &LiveTask) {
         generation: task.generation,
         state: task.state,
         reason: task.reason,
-        note: task
-            .stopping
-            .as_ref()
-            .map(|stopping| stopping.note.clone())
-            .filter(|note| !note.is_empty()),
+        note: task.stopping.as_ref().map(|stopping| stopping.note.clone()).filter(|note| !note.is_empty()),
         at: ctx.now.wall,
     };
     ctx.publish(event);

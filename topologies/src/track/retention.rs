@@ -9,25 +9,21 @@ use crate::time::WallMs;
 
 /// Drops what is over; returns whether something is left.
 pub(crate) fn tick(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
-    drop_hours(ctx);
-    let limit = ctx.settings.limits.timers_per_tick_max as usize;
-    let due = due::<JobDueTable>(ctx.txn, ctx.now.processor, limit)?;
-    let is_left = due.len() == limit;
+    if ctx.is_new_hour {
+        drop_hours(ctx);
+    }
+    let (due, is_left) = due::<JobDueTable>(ctx, ctx.now.processor)?;
     for (_, pool, job) in due {
-        ctx.txn.delete::<JobCancelTable>(&(pool.clone(), job.clone()))?;
-        ctx.txn.delete::<JobTable>(&(pool, job))?;
+        let key = (pool, job);
+        ctx.txn.delete::<JobCancelTable>(&key)?;
+        ctx.txn.delete::<JobTable>(&key)?;
+        ctx.memory.sweeping.remove(&key);
     }
     Ok(is_left)
 }
 
-/// The hours of history that are wholly over. Dropping a range that is empty already costs next to nothing, but it is
-/// done once an hour only.
+/// The hours of history that are wholly over.
 fn drop_hours(ctx: &mut Ctx<'_, '_>) {
-    let hour = HistoryKey::hour_of(ctx.now.wall);
-    if ctx.memory.dropped_hour == Some(hour) {
-        return;
-    }
-    ctx.memory.dropped_hour = Some(hour);
     for class in HistoryClass::ALL {
         let kept = match class {
             HistoryClass::Completed => ctx.settings.history_completed,

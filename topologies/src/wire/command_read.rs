@@ -11,15 +11,7 @@ use crate::wire::object::Object;
 use crate::wire::spec_read::{only, read_spec};
 
 /// Command types that are planned.
-const PLANNED: &[&str] = &[
-    "hold",
-    "release",
-    "pause",
-    "resume",
-    "reprioritise",
-    "set_queue",
-    "submit_array",
-];
+const PLANNED: &[&str] = &["hold", "release", "pause", "resume", "reprioritise", "set_queue", "submit_array"];
 
 /// Reads one record of `tasks`.
 ///
@@ -37,18 +29,10 @@ pub fn decode_command(bytes: &[u8], defaults: &Defaults) -> Result<Command, Unde
         read_action(&object, &action, &pool, defaults)
     });
     match read {
-        Ok(read) => Ok(Command {
-            pool,
-            request_id: known_request,
-            action: read,
-        }),
+        Ok(read) => Ok(Command { pool, request_id: known_request, action: read }),
         Err(fault) => {
             let refusal = Box::new(refusal(&object, action, fault));
-            Err(Undecodable::Refused {
-                pool,
-                request_id: known_request,
-                refusal,
-            })
+            Err(Undecodable::Refused { pool, request_id: known_request, refusal })
         }
     }
 }
@@ -56,10 +40,7 @@ pub fn decode_command(bytes: &[u8], defaults: &Defaults) -> Result<Command, Unde
 /// Version and type, which every record of every topic has.
 pub(crate) fn header(object: &Object<'_>) -> Result<String, Undecodable> {
     if let Some(key @ ("v" | "type" | "pool")) = object.duplicate() {
-        return Err(Undecodable::bad(
-            BadReason::DuplicateKey,
-            format!("`{key}` stands twice"),
-        ));
+        return Err(Undecodable::bad(BadReason::DuplicateKey, format!("`{key}` stands twice")));
     }
     let Some(version) = object.raw("v") else {
         return Err(Undecodable::bad(BadReason::NoVersion, "`v` is missing"));
@@ -112,25 +93,17 @@ fn refusal(object: &Object<'_>, action: String, fault: Fault) -> Refusal {
 
 fn read_action(object: &Object<'_>, action: &str, pool: &Pool, defaults: &Defaults) -> Result<Action, Fault> {
     let fields = |more: &[&str]| {
-        let known: Vec<&str> = ["v", "type", "request_id", "pool"]
-            .iter()
-            .chain(more)
-            .copied()
-            .collect();
+        let known: Vec<&str> = ["v", "type", "request_id", "pool"].iter().chain(more).copied().collect();
         only(object, &known, &[])
     };
     match action {
         "submit" => {
             fields(&["task"])?;
-            Ok(Action::Submit {
-                tasks: vec![read_task(object, pool, defaults)?],
-            })
+            Ok(Action::Submit { tasks: vec![read_task(object, pool, defaults)?] })
         }
         "submit_many" => {
             fields(&["tasks"])?;
-            Ok(Action::Submit {
-                tasks: read_tasks(object, pool, defaults)?,
-            })
+            Ok(Action::Submit { tasks: read_tasks(object, pool, defaults)? })
         }
         "cancel" => {
             fields(&["id", "job", "reason"])?;
@@ -138,32 +111,22 @@ fn read_action(object: &Object<'_>, action: &str, pool: &Pool, defaults: &Defaul
         }
         "requeue" => {
             fields(&["task"])?;
-            Ok(Action::Requeue {
-                task: Box::new(read_task(object, pool, defaults)?),
-            })
+            Ok(Action::Requeue { task: Box::new(read_task(object, pool, defaults)?) })
         }
         "drain" => {
             fields(&["worker"])?;
-            Ok(Action::Drain {
-                worker: read_worker(object)?,
-            })
+            Ok(Action::Drain { worker: read_worker(object)? })
         }
         "undrain" => {
             fields(&["worker"])?;
-            Ok(Action::Undrain {
-                worker: read_worker(object)?,
-            })
+            Ok(Action::Undrain { worker: read_worker(object)? })
         }
         planned if PLANNED.contains(&planned) => Err(Fault::new(
             "type",
             RefusedReason::UnsupportedType,
             format!("`{planned}` is not supported yet"),
         )),
-        unknown => Err(Fault::new(
-            "type",
-            RefusedReason::UnknownType,
-            format!("`{unknown}` is not known"),
-        )),
+        unknown => Err(Fault::new("type", RefusedReason::UnknownType, format!("`{unknown}` is not known"))),
     }
 }
 
@@ -176,10 +139,7 @@ fn read_tasks(object: &Object<'_>, pool: &Pool, defaults: &Defaults) -> Result<V
     let list = object.need("tasks", object.list("tasks")?)?;
     let max = defaults.limits.submit_many_max;
     if list.len() > usize::try_from(max).unwrap_or(usize::MAX) {
-        return Err(Fault::limit(
-            "tasks",
-            format!("has {} tasks, submit_many_max is {max}", list.len()),
-        ));
+        return Err(Fault::limit("tasks", format!("has {} tasks, submit_many_max is {max}", list.len())));
     }
     if list.is_empty() {
         return Err(Fault::invalid("tasks", "must not be empty"));
@@ -200,10 +160,7 @@ fn read_tasks(object: &Object<'_>, pool: &Pool, defaults: &Defaults) -> Result<V
 
 fn read_cancel(object: &Object<'_>) -> Result<Action, Fault> {
     let note = object.text("reason", NOTE_BYTES_MAX)?.unwrap_or_default();
-    match (
-        object.name("id", TaskId::parse)?,
-        object.name("job", JobId::parse)?,
-    ) {
+    match (object.name("id", TaskId::parse)?, object.name("job", JobId::parse)?) {
         (Some(id), None) => Ok(Action::CancelTask { id, note }),
         (None, Some(job)) => Ok(Action::CancelJob { job, note }),
         (Some(_), Some(_)) => Err(Fault::invalid("job", "and `id` exclude each other")),

@@ -169,10 +169,7 @@ pub enum Undecodable {
 impl Undecodable {
     /// A dead letter.
     pub(crate) fn bad(reason: BadReason, detail: impl Into<String>) -> Self {
-        Self::Bad {
-            reason,
-            detail: detail.into(),
-        }
+        Self::Bad { reason, detail: detail.into() }
     }
 }
 
@@ -206,10 +203,6 @@ impl Fault {
     ) -> Self {
         let field = field.into();
         let detail = format!("`{field}` {detail}");
-        Self {
-            field,
-            reason,
-            detail,
-        }
+        Self { field, reason, detail }
     }
 }

@@ -23,10 +23,7 @@ pub fn decode_event(bytes: &[u8]) -> Result<Event, Undecodable> {
     let kind = header(&object)?;
     match read(&object, &kind) {
         Ok(Some(event)) => Ok(event),
-        Ok(None) => Err(Undecodable::bad(
-            BadReason::UnknownType,
-            format!("`{kind}` is not an event"),
-        )),
+        Ok(None) => Err(Undecodable::bad(BadReason::UnknownType, format!("`{kind}` is not an event"))),
         Err(fault) => Err(Undecodable::bad(BadReason::BadField, fault.detail)),
     }
 }
@@ -108,10 +105,7 @@ fn generation(object: &Object<'_>) -> Result<Generation, Fault> {
 
 fn read_range(object: &Object<'_>, name: &str) -> Result<InputRange, Fault> {
     let range = object.need(name, object.object(name)?)?;
-    Ok(InputRange {
-        from: number(&range, "from")?,
-        to: number(&range, "to")?,
-    })
+    Ok(InputRange { from: number(&range, "from")?, to: number(&range, "to")? })
 }
 
 fn read_accepted(object: &Object<'_>, at: WallMs) -> Result<Event, Fault> {
@@ -185,16 +179,8 @@ fn read_progress(object: &Object<'_>, at: WallMs) -> Result<Event, Fault> {
 fn read_ended(object: &Object<'_>, at: WallMs) -> Result<Event, Fault> {
     let spec = object.need("task", object.object("task")?)?;
     let mut attempts = Vec::new();
-    for (index, raw) in object
-        .list("attempts")?
-        .unwrap_or_default()
-        .into_iter()
-        .enumerate()
-    {
-        attempts.push(read_closed(
-            &Object::nested(raw, format!("attempts[{index}]"))?,
-            &unlimited(),
-        )?);
+    for (index, raw) in object.list("attempts")?.unwrap_or_default().into_iter().enumerate() {
+        attempts.push(read_closed(&Object::nested(raw, format!("attempts[{index}]"))?, &unlimited())?);
     }
     let task = EndedTask {
         spec: Arc::new(read_spec(&spec, &pool(object)?, &unlimited())?),
@@ -209,13 +195,8 @@ fn read_ended(object: &Object<'_>, at: WallMs) -> Result<Event, Fault> {
         ended_at: at,
         attempts,
     };
-    let closes_attempt = object
-        .scalar("closes_attempt", "a whole number")?
-        .map(crate::id::Attempt);
-    Ok(Event::Ended {
-        task: Box::new(task),
-        closes_attempt,
-    })
+    let closes_attempt = object.scalar("closes_attempt", "a whole number")?.map(crate::id::Attempt);
+    Ok(Event::Ended { task: Box::new(task), closes_attempt })
 }
 
 fn read_state(object: &Object<'_>, at: WallMs) -> Result<Event, Fault> {

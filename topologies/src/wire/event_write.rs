@@ -33,57 +33,24 @@ fn put_body<M: SerializeMap>(map: &mut M, event: &Event) -> Result<(), M::Error>
     match event {
         Event::Accepted { .. } => put_accepted(map, event),
         Event::Refused { .. } => put_refused(map, event),
-        Event::Assigned {
-            job,
-            queue,
-            attempt,
-            worker,
-            incarnation,
-            generation,
-            ..
-        } => {
+        Event::Assigned { job, queue, attempt, worker, incarnation, generation, .. } => {
             put_line(map, job.as_ref(), queue)?;
             map.serialize_entry("generation", generation)?;
             put_holder(map, *attempt, worker, incarnation)
         }
-        Event::Started {
-            attempt,
-            worker,
-            incarnation,
-            ..
-        } => put_holder(map, *attempt, worker, incarnation),
-        Event::Progress {
-            attempt,
-            worker,
-            incarnation,
-            note,
-            ..
-        } => {
+        Event::Started { attempt, worker, incarnation, .. } => put_holder(map, *attempt, worker, incarnation),
+        Event::Progress { attempt, worker, incarnation, note, .. } => {
             put_holder(map, *attempt, worker, incarnation)?;
             some(map, "note", note.as_ref().map(RawJson))
         }
-        Event::AttemptClosed {
-            generation,
-            closed,
-            next,
-            due,
-            ..
-        } => {
+        Event::AttemptClosed { generation, closed, next, due, .. } => {
             map.serialize_entry("generation", generation)?;
             put_closed(map, closed)?;
             map.serialize_entry("next", next.name())?;
             some(map, "due_ms", *due)
         }
         Event::Ended { task, closes_attempt } => put_ended(map, task, *closes_attempt),
-        Event::State {
-            job,
-            queue,
-            generation,
-            state,
-            reason,
-            note,
-            ..
-        } => {
+        Event::State { job, queue, generation, state, reason, note, .. } => {
             put_line(map, job.as_ref(), queue)?;
             map.serialize_entry("generation", generation)?;
             map.serialize_entry("state", state.name())?;
@@ -95,13 +62,7 @@ fn put_body<M: SerializeMap>(map: &mut M, event: &Event) -> Result<(), M::Error>
         | Event::WorkerLeft(fact)
         | Event::WorkerDrained(fact)
         | Event::WorkerUndrained(fact) => put_worker(map, fact),
-        Event::Batch {
-            partition,
-            sequence,
-            tasks,
-            status,
-            ..
-        } => {
+        Event::Batch { partition, sequence, tasks, status, .. } => {
             map.serialize_entry("partition", partition)?;
             map.serialize_entry("sequence", sequence)?;
             map.serialize_entry("tasks", &RangeJson::from(*tasks))?;
@@ -118,10 +79,7 @@ struct RangeJson {
 
 impl From<InputRange> for RangeJson {
     fn from(range: InputRange) -> Self {
-        Self {
-            from: range.from,
-            to: range.to,
-        }
+        Self { from: range.from, to: range.to }
     }
 }
 
@@ -142,17 +100,7 @@ fn put_holder<M: SerializeMap>(
 }
 
 fn put_accepted<M: SerializeMap>(map: &mut M, event: &Event) -> Result<(), M::Error> {
-    let Event::Accepted {
-        job,
-        queue,
-        priority,
-        tags,
-        generation,
-        state,
-        request_id,
-        repeated,
-        ..
-    } = event
+    let Event::Accepted { job, queue, priority, tags, generation, state, request_id, repeated, .. } = event
     else {
         return Ok(());
     };
@@ -166,17 +114,7 @@ fn put_accepted<M: SerializeMap>(map: &mut M, event: &Event) -> Result<(), M::Er
 }
 
 fn put_refused<M: SerializeMap>(map: &mut M, event: &Event) -> Result<(), M::Error> {
-    let Event::Refused {
-        request_id,
-        job,
-        worker,
-        action,
-        reason,
-        field,
-        detail,
-        ..
-    } = event
-    else {
+    let Event::Refused { request_id, job, worker, action, reason, field, detail, .. } = event else {
         return Ok(());
     };
     some(map, "request_id", request_id.as_ref())?;
@@ -208,10 +146,7 @@ fn put_ended_fields<M: SerializeMap>(map: &mut M, task: &EndedTask) -> Result<()
     map.serialize_entry("failures", &task.failures)?;
     map.serialize_entry("losses", &task.losses)?;
     map.serialize_entry("submitted_at_ms", &task.submitted_at)?;
-    map.serialize_entry(
-        "attempts",
-        &task.attempts.iter().map(ClosedAttemptJson).collect::<Vec<_>>(),
-    )?;
+    map.serialize_entry("attempts", &task.attempts.iter().map(ClosedAttemptJson).collect::<Vec<_>>())?;
     map.serialize_entry("task", &SpecJson(&task.spec))
 }
 

@@ -99,11 +99,7 @@ impl Serialize for SpecJson<'_> {
         map.serialize_entry("env", &spec.env)?;
         some(&mut map, "cwd", spec.cwd.as_ref())?;
         some(&mut map, "payload", spec.payload.as_ref().map(RawJson))?;
-        some(
-            &mut map,
-            "payload_ref",
-            spec.payload_ref.as_ref().map(ContentRefJson),
-        )?;
+        some(&mut map, "payload_ref", spec.payload_ref.as_ref().map(ContentRefJson))?;
         some(&mut map, "run_timeout_ms", spec.run_timeout)?;
         some(&mut map, "queue_ttl_ms", spec.queue_ttl)?;
         map.serialize_entry("retry", &RetryJson(&spec.retry))?;

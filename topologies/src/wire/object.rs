@@ -61,17 +61,11 @@ impl<'a> Object<'a> {
         let raw: &RawValue =
             serde_json::from_str(text).map_err(|e| Undecodable::bad(BadReason::NotJson, e.to_string()))?;
         if !raw.get().starts_with('{') {
-            return Err(Undecodable::bad(
-                BadReason::NotAnObject,
-                "the record is not a JSON object",
-            ));
+            return Err(Undecodable::bad(BadReason::NotAnObject, "the record is not a JSON object"));
         }
         let entries = serde_json::from_str(raw.get())
             .map_err(|e| Undecodable::bad(BadReason::NotJson, e.to_string()))?;
-        Ok(Self {
-            entries,
-            path: String::new(),
-        })
+        Ok(Self { entries, path: String::new() })
     }
 
     /// An object inside another one.
@@ -97,22 +91,16 @@ impl<'a> Object<'a> {
     /// Refuses a key that stands twice.
     pub(crate) fn no_duplicates(&self) -> Result<(), Fault> {
         match self.duplicate() {
-            Some(key) => Err(Fault::new(
-                self.at(key),
-                RefusedReason::DuplicateKey,
-                "stands twice in one object",
-            )),
+            Some(key) => {
+                Err(Fault::new(self.at(key), RefusedReason::DuplicateKey, "stands twice in one object"))
+            }
             None => Ok(()),
         }
     }
 
     /// The path of a field.
     pub(crate) fn at(&self, name: &str) -> String {
-        if self.path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{}.{name}", self.path)
-        }
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
     /// The names of all fields.
@@ -138,10 +126,7 @@ impl<'a> Object<'a> {
         };
         let text = read_text(raw, &self.at(name))?;
         if text.len() > max {
-            return Err(Fault::limit(
-                self.at(name),
-                format!("has {} bytes, allowed are {max}", text.len()),
-            ));
+            return Err(Fault::limit(self.at(name), format!("has {} bytes, allowed are {max}", text.len())));
         }
         Ok(Some(text.into_owned()))
     }
@@ -153,9 +138,7 @@ impl<'a> Object<'a> {
 
     /// A string of any length that is cut to its first `max` bytes; NUL is replaced.
     pub(crate) fn head(&self, name: &str, max: usize) -> Result<Option<String>, Fault> {
-        Ok(self
-            .any_text(name)?
-            .map(|text| first_bytes(&text, max).to_owned()))
+        Ok(self.any_text(name)?.map(|text| first_bytes(&text, max).to_owned()))
     }
 
     fn any_text(&self, name: &str) -> Result<Option<String>, Fault> {
@@ -178,9 +161,7 @@ impl<'a> Object<'a> {
             return Ok(None);
         };
         let text = read_text(raw, &self.at(name))?;
-        parse(&text)
-            .map(Some)
-            .map_err(|bad| Fault::invalid(self.at(name), format!("is not valid: {bad}")))
+        parse(&text).map(Some).map_err(|bad| Fault::invalid(self.at(name), format!("is not valid: {bad}")))
     }
 
     /// A number or truth value; `what` says in words what is allowed.
@@ -193,16 +174,12 @@ impl<'a> Object<'a> {
             return Ok(None);
         };
         let value = serde_json::from_str(raw.get());
-        value
-            .map(Some)
-            .map_err(|_| Fault::invalid(self.at(name), format!("must be {what}")))
+        value.map(Some).map_err(|_| Fault::invalid(self.at(name), format!("must be {what}")))
     }
 
     /// An object inside this one.
     pub(crate) fn object(&self, name: &str) -> Result<Option<Object<'a>>, Fault> {
-        self.raw(name)
-            .map(|raw| Object::nested(raw, self.at(name)))
-            .transpose()
+        self.raw(name).map(|raw| Object::nested(raw, self.at(name))).transpose()
     }
 
     /// A list inside this object.
@@ -211,8 +188,7 @@ impl<'a> Object<'a> {
             return Ok(None);
         };
         let list = serde_json::from_str(raw.get());
-        list.map(Some)
-            .map_err(|_| Fault::invalid(self.at(name), "must be a list"))
+        list.map(Some).map_err(|_| Fault::invalid(self.at(name), "must be a list"))
     }
 
     /// An object whose values are all strings without NUL.
@@ -244,9 +220,7 @@ pub(crate) fn read_text<'a>(raw: &'a RawValue, path: &str) -> Result<Cow<'a, str
 
 /// At most the first `max` bytes, cut between characters.
 pub(crate) fn first_bytes(text: &str, max: usize) -> &str {
-    let end = (0..=max.min(text.len()))
-        .rev()
-        .find(|i| text.is_char_boundary(*i));
+    let end = (0..=max.min(text.len())).rev().find(|i| text.is_char_boundary(*i));
     text.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 

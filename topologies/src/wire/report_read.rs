@@ -43,12 +43,7 @@ pub(crate) fn read_attempts(object: &Object<'_>, name: &str) -> Result<Vec<Attem
 /// A report. A result that is too large is dropped with a note, so that the completion is never lost.
 pub(crate) fn read_report(object: &Object<'_>, defaults: &Defaults) -> Result<Report, Fault> {
     let error = object.object("error")?;
-    let inside = |name: &str| {
-        error
-            .as_ref()
-            .filter(|_| object.raw(name).is_none())
-            .unwrap_or(object)
-    };
+    let inside = |name: &str| error.as_ref().filter(|_| object.raw(name).is_none()).unwrap_or(object);
     let (kind, message, retryable) = match &error {
         Some(error) => (
             error.head("kind", KIND_BYTES_MAX)?,

@@ -60,18 +60,10 @@ const KNOWN_RETRY: &[&str] = &["max_failures", "max_losses", "backoff_ms", "back
 pub(crate) fn only(object: &Object<'_>, known: &[&str], planned: &[&str]) -> Result<(), Fault> {
     for name in object.names() {
         if planned.contains(&name) {
-            return Err(Fault::new(
-                object.at(name),
-                RefusedReason::UnsupportedField,
-                "is not supported yet",
-            ));
+            return Err(Fault::new(object.at(name), RefusedReason::UnsupportedField, "is not supported yet"));
         }
         if !known.contains(&name) {
-            return Err(Fault::new(
-                object.at(name),
-                RefusedReason::UnknownField,
-                "is not known",
-            ));
+            return Err(Fault::new(object.at(name), RefusedReason::UnknownField, "is not known"));
         }
     }
     Ok(())
@@ -95,9 +87,7 @@ pub(crate) fn read_spec(task: &Object<'_>, pool: &Pool, defaults: &Defaults) -> 
         pool: pool.clone(),
         queue: queue.unwrap_or_else(|| QueueName::trusted("default")),
         job: task.name("job", JobId::parse)?,
-        priority: task
-            .scalar("priority", "a whole number of 32 bits")?
-            .map_or(Priority(0), Priority),
+        priority: task.scalar("priority", "a whole number of 32 bits")?.map_or(Priority(0), Priority),
         tags: read_tags(task, defaults)?,
         command: read_command(task)?,
         env: read_env(task)?,
@@ -125,10 +115,7 @@ fn read_payload(task: &Object<'_>, defaults: &Defaults) -> Result<(Option<Json>,
     }
     let payload_ref = read_content_ref(task, "payload_ref")?;
     if payload.is_some() && payload_ref.is_some() {
-        return Err(Fault::invalid(
-            task.at("payload_ref"),
-            "and `payload` exclude each other",
-        ));
+        return Err(Fault::invalid(task.at("payload_ref"), "and `payload` exclude each other"));
     }
     Ok((payload.map(|raw| Json(raw.get().into())), payload_ref))
 }
@@ -146,22 +133,14 @@ pub(crate) fn read_content_ref(object: &Object<'_>, name: &str) -> Result<Option
     let sha256 = inner.need("sha256", inner.text("sha256", 64)?)?;
     let is_digest = sha256.len() == 64 && sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     if !is_digest {
-        return Err(Fault::invalid(
-            inner.at("sha256"),
-            "must be 64 lower-case hexadecimal digits",
-        ));
+        return Err(Fault::invalid(inner.at("sha256"), "must be 64 lower-case hexadecimal digits"));
     }
     Ok(Some(ContentRef { uri, sha256 }))
 }
 
 fn read_tags(task: &Object<'_>, defaults: &Defaults) -> Result<BTreeMap<String, String>, Fault> {
     let max = defaults.limits.tags_max;
-    labels(
-        task,
-        "tags",
-        usize::try_from(max).unwrap_or(usize::MAX),
-        &format!("tags_max is {max}"),
-    )
+    labels(task, "tags", usize::try_from(max).unwrap_or(usize::MAX), &format!("tags_max is {max}"))
 }
 
 /// Tags of a task or labels of a worker.
@@ -173,10 +152,7 @@ pub(crate) fn labels(
 ) -> Result<BTreeMap<String, String>, Fault> {
     let map = object.strings(name)?;
     if map.len() > max {
-        return Err(Fault::limit(
-            object.at(name),
-            format!("has {} entries, {limit}", map.len()),
-        ));
+        return Err(Fault::limit(object.at(name), format!("has {} entries, {limit}", map.len())));
     }
     for (key, value) in &map {
         let path = format!("{}.{key}", object.at(name));
@@ -238,10 +214,9 @@ fn read_cwd(task: &Object<'_>) -> Result<Option<String>, Fault> {
 fn read_wait(object: &Object<'_>, name: &str, min: u64) -> Result<Option<Millis>, Fault> {
     let what = format!("a whole number of milliseconds from {min} to {WAIT_MS_MAX}");
     match object.scalar::<u64>(name, &what)? {
-        Some(wait) if wait < min || wait > WAIT_MS_MAX => Err(Fault::invalid(
-            object.at(name),
-            format!("is {wait}, but must be {what}"),
-        )),
+        Some(wait) if wait < min || wait > WAIT_MS_MAX => {
+            Err(Fault::invalid(object.at(name), format!("is {wait}, but must be {what}")))
+        }
         wait => Ok(wait.map(Millis)),
     }
 }
@@ -249,10 +224,9 @@ fn read_wait(object: &Object<'_>, name: &str, min: u64) -> Result<Option<Millis>
 fn read_tries(object: &Object<'_>, name: &str) -> Result<Option<u32>, Fault> {
     let what = format!("a whole number from 1 to {TRIES_MAX}");
     match object.scalar::<u32>(name, &what)? {
-        Some(tries) if tries == 0 || tries > TRIES_MAX => Err(Fault::invalid(
-            object.at(name),
-            format!("is {tries}, but must be {what}"),
-        )),
+        Some(tries) if tries == 0 || tries > TRIES_MAX => {
+            Err(Fault::invalid(object.at(name), format!("is {tries}, but must be {what}")))
+        }
         tries => Ok(tries),
     }
 }
@@ -264,19 +238,17 @@ fn read_retry(task: &Object<'_>, defaults: &Defaults) -> Result<Retry, Fault> {
         return Ok(usual.clone());
     };
     only(&retry, KNOWN_RETRY, &["jitter", "retry_on"])?;
-    let (backoff, backoff_max) = match (
-        read_wait(&retry, "backoff_ms", 0)?,
-        read_wait(&retry, "backoff_max_ms", 0)?,
-    ) {
-        (Some(first), Some(longest)) if longest < first => {
-            let detail = format!("is {}, which is less than `backoff_ms` {}", longest.0, first.0);
-            return Err(Fault::invalid(retry.at("backoff_max_ms"), detail));
-        }
-        (Some(first), Some(longest)) => (first, longest),
-        (Some(first), None) => (first, usual.backoff_max.max(first)),
-        (None, Some(longest)) => (usual.backoff.min(longest), longest),
-        (None, None) => (usual.backoff, usual.backoff_max),
-    };
+    let (backoff, backoff_max) =
+        match (read_wait(&retry, "backoff_ms", 0)?, read_wait(&retry, "backoff_max_ms", 0)?) {
+            (Some(first), Some(longest)) if longest < first => {
+                let detail = format!("is {}, which is less than `backoff_ms` {}", longest.0, first.0);
+                return Err(Fault::invalid(retry.at("backoff_max_ms"), detail));
+            }
+            (Some(first), Some(longest)) => (first, longest),
+            (Some(first), None) => (first, usual.backoff_max.max(first)),
+            (None, Some(longest)) => (usual.backoff.min(longest), longest),
+            (None, None) => (usual.backoff, usual.backoff_max),
+        };
     Ok(Retry {
         max_failures: read_tries(&retry, "max_failures")?.unwrap_or(usual.max_failures),
         max_losses: read_tries(&retry, "max_losses")?.unwrap_or(usual.max_losses),

@@ -28,18 +28,10 @@ pub fn decode_status(bytes: &[u8], defaults: &Defaults) -> Result<Vec<Status>, U
     object.no_duplicates().map_err(|fault| bad(&fault))?;
     let sender = read_sender(&object)?;
     if kind != "batch" {
-        return Ok(vec![read_one(
-            &object,
-            &kind,
-            &sender,
-            &Sender::default(),
-            defaults,
-        )?]);
+        return Ok(vec![read_one(&object, &kind, &sender, &Sender::default(), defaults)?]);
     }
-    let list = object
-        .list("events")
-        .and_then(|list| object.need("events", list))
-        .map_err(|fault| bad(&fault))?;
+    let list =
+        object.list("events").and_then(|list| object.need("events", list)).map_err(|fault| bad(&fault))?;
     let mut statuses = Vec::with_capacity(list.len());
     for (index, raw) in list.into_iter().enumerate() {
         let event = Object::nested(raw, format!("events[{index}]")).map_err(|fault| bad(&fault))?;
@@ -73,12 +65,8 @@ fn read_sender(object: &Object<'_>) -> Result<Sender, Undecodable> {
     let bad_pool = |fault: Fault| Undecodable::bad(BadReason::BadPool, fault.detail);
     Ok(Sender {
         pool: object.name("pool", Pool::parse).map_err(bad_pool)?,
-        worker: object
-            .name("worker", WorkerName::parse)
-            .map_err(|fault| bad(&fault))?,
-        incarnation: object
-            .name("incarnation", Incarnation::parse)
-            .map_err(|fault| bad(&fault))?,
+        worker: object.name("worker", WorkerName::parse).map_err(|fault| bad(&fault))?,
+        incarnation: object.name("incarnation", Incarnation::parse).map_err(|fault| bad(&fault))?,
     })
 }
 
@@ -87,10 +75,7 @@ fn same_sender(statuses: &[Status]) -> Result<(), Undecodable> {
         return Ok(());
     };
     if statuses.iter().any(|status| status.pool != first.pool) {
-        return Err(Undecodable::bad(
-            BadReason::BadPool,
-            "the events of a batch must have one pool",
-        ));
+        return Err(Undecodable::bad(BadReason::BadPool, "the events of a batch must have one pool"));
     }
     if statuses.iter().any(|status| status.worker != first.worker) {
         return Err(Undecodable::bad(
@@ -112,24 +97,13 @@ fn read_one(
         return Err(Undecodable::bad(BadReason::NoPool, "`pool` is missing"));
     };
     let Some(kind) = read_kind(object, kind, defaults).map_err(|fault| bad(&fault))? else {
-        return Err(Undecodable::bad(
-            BadReason::UnknownType,
-            format!("`{kind}` is not a status"),
-        ));
+        return Err(Undecodable::bad(BadReason::UnknownType, format!("`{kind}` is not a status")));
     };
-    let worker = object
-        .need("worker", own.worker.as_ref().or(outer.worker.as_ref()))
-        .map_err(|fault| bad(&fault))?;
+    let worker =
+        object.need("worker", own.worker.as_ref().or(outer.worker.as_ref())).map_err(|fault| bad(&fault))?;
     let incarnation = own.incarnation.as_ref().or(outer.incarnation.as_ref());
-    let incarnation = object
-        .need("incarnation", incarnation)
-        .map_err(|fault| bad(&fault))?;
-    Ok(Status {
-        pool: pool.clone(),
-        worker: worker.clone(),
-        incarnation: incarnation.clone(),
-        kind,
-    })
+    let incarnation = object.need("incarnation", incarnation).map_err(|fault| bad(&fault))?;
+    Ok(Status { pool: pool.clone(), worker: worker.clone(), incarnation: incarnation.clone(), kind })
 }
 
 fn read_kind(object: &Object<'_>, kind: &str, defaults: &Defaults) -> Result<Option<StatusKind>, Fault> {
@@ -142,13 +116,8 @@ fn read_kind(object: &Object<'_>, kind: &str, defaults: &Defaults) -> Result<Opt
             draining: object.scalar("draining", "true or false")?.unwrap_or(false),
             running: read_attempts(object, "running")?,
         },
-        "started" => StatusKind::Started {
-            attempt: read_attempt(object)?,
-        },
-        "progress" => StatusKind::Progress {
-            attempt: read_attempt(object)?,
-            note: read_note(object),
-        },
+        "started" => StatusKind::Started { attempt: read_attempt(object)? },
+        "progress" => StatusKind::Progress { attempt: read_attempt(object)?, note: read_note(object) },
         "completed" => {
             let (attempt, report) = report()?;
             StatusKind::Completed { attempt, report }
@@ -174,15 +143,10 @@ fn read_hello(object: &Object<'_>, defaults: &Defaults) -> Result<StatusKind, Fa
     let slots: u32 = object.need("slots", object.scalar("slots", "a whole number")?)?;
     let max = defaults.limits.slots_max;
     if slots > max {
-        return Err(Fault::limit(
-            object.at("slots"),
-            format!("is {slots}, slots_max is {max}"),
-        ));
+        return Err(Fault::limit(object.at("slots"), format!("is {slots}, slots_max is {max}")));
     }
     Ok(StatusKind::Hello {
-        protocols: object
-            .scalar("protocols", "a list of whole numbers")?
-            .unwrap_or_else(|| vec![1]),
+        protocols: object.scalar("protocols", "a list of whole numbers")?.unwrap_or_else(|| vec![1]),
         slots,
         labels: labels(object, "labels", LABELS_MAX, &format!("allowed are {LABELS_MAX}"))?,
         running: read_attempts(object, "running")?,

@@ -52,23 +52,13 @@ impl Serialize for StatusJson<'_> {
 
 fn put_kind<M: SerializeMap>(map: &mut M, kind: &StatusKind) -> Result<(), M::Error> {
     match kind {
-        StatusKind::Hello {
-            protocols,
-            slots,
-            labels,
-            running,
-        } => {
+        StatusKind::Hello { protocols, slots, labels, running } => {
             map.serialize_entry("protocols", protocols)?;
             map.serialize_entry("slots", slots)?;
             map.serialize_entry("labels", labels)?;
             map.serialize_entry("running", &attempts(running))
         }
-        StatusKind::Heartbeat {
-            read_seq,
-            free_slots,
-            draining,
-            running,
-        } => {
+        StatusKind::Heartbeat { read_seq, free_slots, draining, running } => {
             map.serialize_entry("read_seq", read_seq)?;
             map.serialize_entry("free_slots", free_slots)?;
             map.serialize_entry("draining", draining)?;

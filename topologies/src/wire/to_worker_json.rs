@@ -45,25 +45,12 @@ struct WelcomeLimits {
 
 fn put_body<M: SerializeMap>(map: &mut M, message: &ToWorker) -> Result<(), M::Error> {
     match message {
-        ToWorker::Welcome {
-            to: _,
-            protocol,
-            heartbeat,
-            lease,
-            grace,
-            result_bytes_max,
-            adopt,
-        } => {
+        ToWorker::Welcome { to: _, protocol, heartbeat, lease, grace, result_bytes_max, adopt } => {
             map.serialize_entry("protocol", protocol)?;
             map.serialize_entry("heartbeat_ms", heartbeat)?;
             map.serialize_entry("lease_ms", lease)?;
             map.serialize_entry("grace_ms", grace)?;
-            map.serialize_entry(
-                "limits",
-                &WelcomeLimits {
-                    result_bytes: *result_bytes_max,
-                },
-            )?;
+            map.serialize_entry("limits", &WelcomeLimits { result_bytes: *result_bytes_max })?;
             map.serialize_entry("adopt", &attempts(adopt))
         }
         ToWorker::Assign { to: _, attempt, work } => {
@@ -77,12 +64,7 @@ fn put_body<M: SerializeMap>(map: &mut M, message: &ToWorker) -> Result<(), M::E
             map.serialize_entry("tags", &work.tags)?;
             some(map, "run_timeout_ms", work.run_timeout)
         }
-        ToWorker::Cancel {
-            to: _,
-            attempt,
-            grace,
-            reason,
-        } => {
+        ToWorker::Cancel { to: _, attempt, grace, reason } => {
             put_attempt(map, attempt)?;
             map.serialize_entry("grace_ms", grace)?;
             map.serialize_entry("reason", reason.name())
@@ -103,10 +85,9 @@ pub fn decode_to_worker(bytes: &[u8]) -> Result<ToWorker, Undecodable> {
     let kind = header(&object)?;
     match read(&object, &kind) {
         Ok(Some(message)) => Ok(message),
-        Ok(None) => Err(Undecodable::bad(
-            BadReason::UnknownType,
-            format!("`{kind}` is not a message to a worker"),
-        )),
+        Ok(None) => {
+            Err(Undecodable::bad(BadReason::UnknownType, format!("`{kind}` is not a message to a worker")))
+        }
         Err(fault) => Err(Undecodable::bad(BadReason::BadField, fault.detail)),
     }
 }
@@ -120,11 +101,9 @@ fn read(object: &Object<'_>, kind: &str) -> Result<Option<ToWorker>, Fault> {
     };
     Ok(Some(match kind {
         "welcome" => read_welcome(object, to)?,
-        "assign" => ToWorker::Assign {
-            to,
-            attempt: read_attempt(object)?,
-            work: Box::new(read_work(object)?),
-        },
+        "assign" => {
+            ToWorker::Assign { to, attempt: read_attempt(object)?, work: Box::new(read_work(object)?) }
+        }
         "cancel" => ToWorker::Cancel {
             to,
             attempt: read_attempt(object)?,
@@ -158,10 +137,8 @@ fn read_welcome(object: &Object<'_>, to: Address) -> Result<ToWorker, Fault> {
 
 fn read_work(object: &Object<'_>) -> Result<Work, Fault> {
     let words = object.list("command")?.unwrap_or_default();
-    let command: Result<Vec<String>, Fault> = words
-        .into_iter()
-        .map(|raw| read_text(raw, "command").map(std::borrow::Cow::into_owned))
-        .collect();
+    let command: Result<Vec<String>, Fault> =
+        words.into_iter().map(|raw| read_text(raw, "command").map(std::borrow::Cow::into_owned)).collect();
     Ok(Work {
         job: object.name("job", JobId::parse)?,
         command: command?,

@@ -24,37 +24,16 @@ fn each_kind_of_bad_record_has_its_reason() {
     assert_eq!(reason(b"[1]"), BadReason::NotAnObject);
     assert_eq!(reason(b"null"), BadReason::NotAnObject);
     assert_eq!(reason(br#"{"type":"drain","pool":"p"}"#), BadReason::NoVersion);
-    assert_eq!(
-        reason(br#"{"v":2,"type":"drain","pool":"p"}"#),
-        BadReason::UnknownVersion
-    );
-    assert_eq!(
-        reason(br#"{"v":"1","type":"drain","pool":"p"}"#),
-        BadReason::UnknownVersion
-    );
+    assert_eq!(reason(br#"{"v":2,"type":"drain","pool":"p"}"#), BadReason::UnknownVersion);
+    assert_eq!(reason(br#"{"v":"1","type":"drain","pool":"p"}"#), BadReason::UnknownVersion);
     assert_eq!(reason(br#"{"v":1,"pool":"p"}"#), BadReason::NoType);
     assert_eq!(reason(br#"{"v":1,"type":1,"pool":"p"}"#), BadReason::NoType);
     assert_eq!(reason(br#"{"v":1,"type":"drain"}"#), BadReason::NoPool);
-    assert_eq!(
-        reason(br#"{"v":1,"type":"submit_many","tasks":[]}"#),
-        BadReason::NoPool
-    );
-    assert_eq!(
-        reason(br#"{"v":1,"type":"drain","pool":"a_b"}"#),
-        BadReason::BadPool
-    );
-    assert_eq!(
-        reason(br#"{"v":1,"type":"submit","task":{"pool":"#),
-        BadReason::NotJson
-    );
-    assert_eq!(
-        reason(br#"{"v":1,"type":"submit","task":{"id":"a","pool":"a.b"}}"#),
-        BadReason::BadPool
-    );
-    assert_eq!(
-        reason(br#"{"v":1,"v":1,"type":"drain","pool":"p"}"#),
-        BadReason::DuplicateKey
-    );
+    assert_eq!(reason(br#"{"v":1,"type":"submit_many","tasks":[]}"#), BadReason::NoPool);
+    assert_eq!(reason(br#"{"v":1,"type":"drain","pool":"a_b"}"#), BadReason::BadPool);
+    assert_eq!(reason(br#"{"v":1,"type":"submit","task":{"pool":"#), BadReason::NotJson);
+    assert_eq!(reason(br#"{"v":1,"type":"submit","task":{"id":"a","pool":"a.b"}}"#), BadReason::BadPool);
+    assert_eq!(reason(br#"{"v":1,"v":1,"type":"drain","pool":"p"}"#), BadReason::DuplicateKey);
     assert_eq!(reason(&vec![b' '; RECORD_BYTES_MAX + 1]), BadReason::TooLarge);
 }
 

@@ -25,17 +25,11 @@ fn check(topic: &str, example: &str) {
     match topic {
         "command" => {
             let command = decode_command(bytes, &defaults).unwrap();
-            assert_eq!(
-                decode_command(&encode_command(&command), &defaults).unwrap(),
-                command
-            );
+            assert_eq!(decode_command(&encode_command(&command), &defaults).unwrap(), command);
         }
         "status" => {
             let statuses = decode_status(bytes, &defaults).unwrap();
-            assert_eq!(
-                decode_status(&encode_status_batch(&statuses), &defaults).unwrap(),
-                statuses
-            );
+            assert_eq!(decode_status(&encode_status_batch(&statuses), &defaults).unwrap(), statuses);
         }
         "to-worker" => {
             let message = decode_to_worker(bytes).unwrap();
@@ -52,11 +46,7 @@ fn check(topic: &str, example: &str) {
 #[test]
 fn examples_of_the_protocol_are_read() {
     let examples = examples();
-    assert!(
-        examples.len() >= 30,
-        "only {} examples were found",
-        examples.len()
-    );
+    assert!(examples.len() >= 30, "only {} examples were found", examples.len());
     for (name, example) in examples {
         let (topic, kind) = name.split_once('.').unwrap();
         let value: serde_json::Value = serde_json::from_str(&example).unwrap();

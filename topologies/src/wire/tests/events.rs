@@ -26,15 +26,8 @@ pub(super) fn reason() -> impl Strategy<Value = Reason> {
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
-    prop::sample::select(vec![
-        "SUCCEEDED",
-        "FAILED",
-        "TIMED_OUT",
-        "LOST",
-        "REJECTED",
-        "CANCELLED",
-    ])
-    .prop_map(|name| outcome_from_name(name).unwrap())
+    prop::sample::select(vec!["SUCCEEDED", "FAILED", "TIMED_OUT", "LOST", "REJECTED", "CANCELLED"])
+        .prop_map(|name| outcome_from_name(name).unwrap())
 }
 
 fn state() -> impl Strategy<Value = TaskState> {
@@ -42,17 +35,7 @@ fn state() -> impl Strategy<Value = TaskState> {
 }
 
 fn closed() -> BoxedStrategy<ClosedAttempt> {
-    (
-        1_u32..,
-        worker(),
-        incarnation(),
-        at(),
-        of(at()),
-        at(),
-        outcome(),
-        reason(),
-        report(),
-    )
+    (1_u32.., worker(), incarnation(), at(), of(at()), at(), outcome(), reason(), report())
         .prop_map(|all| ClosedAttempt {
             attempt: Attempt(all.0),
             worker: all.1,
@@ -69,13 +52,7 @@ fn closed() -> BoxedStrategy<ClosedAttempt> {
 
 fn ended() -> BoxedStrategy<Event> {
     let numbers = any::<[u32; 4]>();
-    let rest = (
-        of(text()),
-        at(),
-        at(),
-        prop::collection::vec(closed(), 0..3),
-        of(any::<u32>()),
-    );
+    let rest = (of(text()), at(), at(), prop::collection::vec(closed(), 0..3), of(any::<u32>()));
     (spec(), state(), reason(), numbers, rest)
         .prop_map(|(spec, state, reason, numbers, rest)| Event::Ended {
             task: Box::new(EndedTask {
@@ -104,56 +81,19 @@ fn holder() -> BoxedStrategy<Holder> {
 
 fn attempts() -> BoxedStrategy<Event> {
     (holder(), job(), queue(), any::<[u32; 2]>(), of(json()), 0_u8..3)
-        .prop_map(
-            |((pool, id, worker, incarnation, at), job, queue, numbers, note, which)| {
-                let (attempt, generation) = (Attempt(numbers[0]), Generation(numbers[1]));
-                match which {
-                    0 => Event::Assigned {
-                        pool,
-                        id,
-                        job,
-                        queue,
-                        attempt,
-                        worker,
-                        incarnation,
-                        generation,
-                        at,
-                    },
-                    1 => Event::Started {
-                        pool,
-                        id,
-                        attempt,
-                        worker,
-                        incarnation,
-                        at,
-                    },
-                    _ => Event::Progress {
-                        pool,
-                        id,
-                        attempt,
-                        worker,
-                        incarnation,
-                        note,
-                        at,
-                    },
-                }
-            },
-        )
+        .prop_map(|((pool, id, worker, incarnation, at), job, queue, numbers, note, which)| {
+            let (attempt, generation) = (Attempt(numbers[0]), Generation(numbers[1]));
+            match which {
+                0 => Event::Assigned { pool, id, job, queue, attempt, worker, incarnation, generation, at },
+                1 => Event::Started { pool, id, attempt, worker, incarnation, at },
+                _ => Event::Progress { pool, id, attempt, worker, incarnation, note, at },
+            }
+        })
         .boxed()
 }
 
 fn changes() -> BoxedStrategy<Event> {
-    let base = || {
-        (
-            pool(),
-            id(),
-            job(),
-            queue(),
-            any::<u32>().prop_map(Generation),
-            state(),
-            at(),
-        )
-    };
+    let base = || (pool(), id(), job(), queue(), any::<u32>().prop_map(Generation), state(), at());
     prop_oneof![
         (base(), any::<i32>(), tags(), request(), any::<bool>()).prop_map(
             |((pool, id, job, queue, generation, state, at), priority, tags, request_id, repeated)| {
@@ -174,17 +114,7 @@ fn changes() -> BoxedStrategy<Event> {
         ),
         (base(), reason(), of(text())).prop_map(
             |((pool, id, job, queue, generation, state, at), reason, note)| {
-                Event::State {
-                    pool,
-                    id,
-                    job,
-                    queue,
-                    generation,
-                    state,
-                    reason,
-                    note,
-                    at,
-                }
+                Event::State { pool, id, job, queue, generation, state, reason, note, at }
             }
         ),
     ]
@@ -195,33 +125,25 @@ fn refused() -> BoxedStrategy<Event> {
     let names = (pool(), request(), of(id()), job(), of(worker()));
     let why = prop::sample::select(RefusedReason::ALL.to_vec());
     (names, "[a-z_]{1,12}", why, of(text()), text(), at())
-        .prop_map(
-            |((pool, request_id, id, job, worker), action, reason, field, detail, at)| Event::Refused {
-                pool,
-                request_id,
-                id,
-                job,
-                worker,
-                action,
-                reason,
-                field,
-                detail,
-                at,
-            },
-        )
+        .prop_map(|((pool, request_id, id, job, worker), action, reason, field, detail, at)| Event::Refused {
+            pool,
+            request_id,
+            id,
+            job,
+            worker,
+            action,
+            reason,
+            field,
+            detail,
+            at,
+        })
         .boxed()
 }
 
 fn workers() -> BoxedStrategy<Event> {
     (holder(), of(reason()), 0_u8..5)
         .prop_map(|((pool, _, worker, incarnation, at), reason, which)| {
-            let fact = WorkerFact {
-                pool,
-                worker,
-                incarnation,
-                reason,
-                at,
-            };
+            let fact = WorkerFact { pool, worker, incarnation, reason, at };
             match which {
                 0 => Event::WorkerJoined(fact),
                 1 => Event::WorkerLost(fact),
@@ -236,13 +158,7 @@ fn workers() -> BoxedStrategy<Event> {
 pub(super) fn event() -> BoxedStrategy<Event> {
     let range = || any::<(i64, i64)>().prop_map(|(from, to)| InputRange { from, to });
     let batch = (any::<i32>(), any::<u64>(), range(), range(), at()).prop_map(
-        |(partition, sequence, tasks, status, at)| Event::Batch {
-            partition,
-            sequence,
-            tasks,
-            status,
-            at,
-        },
+        |(partition, sequence, tasks, status, at)| Event::Batch { partition, sequence, tasks, status, at },
     );
     let closed = (pool(), id(), any::<u32>(), closed(), state(), of(at())).prop_map(
         |(pool, id, generation, closed, next, due)| Event::AttemptClosed {
@@ -254,14 +170,5 @@ pub(super) fn event() -> BoxedStrategy<Event> {
             due,
         },
     );
-    prop_oneof![
-        attempts(),
-        changes(),
-        refused(),
-        workers(),
-        ended(),
-        batch,
-        closed
-    ]
-    .boxed()
+    prop_oneof![attempts(), changes(), refused(), workers(), ended(), batch, closed].boxed()
 }

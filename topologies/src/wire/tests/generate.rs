@@ -16,9 +16,7 @@ use crate::wire::{Address, ToWorker, Work};
 use super::events::reason;
 
 pub(super) fn id() -> BoxedStrategy<TaskId> {
-    "[A-Za-z0-9._:/-]{1,20}"
-        .prop_map(|text| TaskId::trusted(&text))
-        .boxed()
+    "[A-Za-z0-9._:/-]{1,20}".prop_map(|text| TaskId::trusted(&text)).boxed()
 }
 
 pub(super) fn job() -> impl Strategy<Value = Option<JobId>> {
@@ -67,9 +65,7 @@ pub(super) fn json() -> BoxedStrategy<Json> {
 }
 
 fn content_ref() -> BoxedStrategy<ContentRef> {
-    ("[a-z:/]{1,20}", "[0-9a-f]{64}")
-        .prop_map(|(uri, sha256)| ContentRef { uri, sha256 })
-        .boxed()
+    ("[a-z:/]{1,20}", "[0-9a-f]{64}").prop_map(|(uri, sha256)| ContentRef { uri, sha256 }).boxed()
 }
 
 pub(super) fn tags() -> BoxedStrategy<BTreeMap<String, String>> {
@@ -145,10 +141,7 @@ pub(super) fn command() -> BoxedStrategy<Command> {
                     note
                 }),
                 spec().prop_map(move |task| Action::Requeue {
-                    task: Box::new(TaskSpec {
-                        pool: own.clone(),
-                        ..task
-                    })
+                    task: Box::new(TaskSpec { pool: own.clone(), ..task })
                 }),
                 worker().prop_map(|worker| Action::Drain { worker }),
                 worker().prop_map(|worker| Action::Undrain { worker }),
@@ -183,13 +176,7 @@ pub(super) fn report() -> BoxedStrategy<Report> {
         of((any::<u64>(), any::<u64>()).prop_map(|(cpu_ms, max_rss_kb)| Usage { cpu_ms, max_rss_kb }));
     let times = (of(at()), of(at()), of(any::<i32>()), of(any::<i32>()));
     let result = (of(json()), of(content_ref()), usage);
-    let words = (
-        of("[a-z]{1,8}"),
-        of(text()),
-        of(any::<bool>()),
-        of(text()),
-        of(text()),
-    );
+    let words = (of("[a-z]{1,8}"), of(text()), of(any::<bool>()), of(text()), of(text()));
     (times, result, words)
         .prop_map(|(times, result, words)| Report {
             started_at: times.0,
@@ -210,26 +197,12 @@ pub(super) fn report() -> BoxedStrategy<Report> {
 
 fn kind() -> BoxedStrategy<StatusKind> {
     prop_oneof![
-        (
-            prop::collection::vec(any::<u32>(), 1..3),
-            0_u32..=4_096,
-            tags(),
-            running()
-        )
-            .prop_map(|(protocols, slots, labels, running)| StatusKind::Hello {
-                protocols,
-                slots,
-                labels,
-                running
-            }),
+        (prop::collection::vec(any::<u32>(), 1..3), 0_u32..=4_096, tags(), running()).prop_map(
+            |(protocols, slots, labels, running)| StatusKind::Hello { protocols, slots, labels, running }
+        ),
         (any::<u64>(), any::<u32>(), any::<bool>(), running()).prop_map(
             |(seq, free_slots, draining, running)| {
-                StatusKind::Heartbeat {
-                    read_seq: MessageSeq(seq),
-                    free_slots,
-                    draining,
-                    running,
-                }
+                StatusKind::Heartbeat { read_seq: MessageSeq(seq), free_slots, draining, running }
             }
         ),
         attempt().prop_map(|attempt| StatusKind::Started { attempt }),
@@ -245,33 +218,15 @@ fn kind() -> BoxedStrategy<StatusKind> {
 
 pub(super) fn status() -> BoxedStrategy<Status> {
     (pool(), worker(), incarnation(), kind())
-        .prop_map(|(pool, worker, incarnation, kind)| Status {
-            pool,
-            worker,
-            incarnation,
-            kind,
-        })
+        .prop_map(|(pool, worker, incarnation, kind)| Status { pool, worker, incarnation, kind })
         .boxed()
 }
 
 pub(super) fn to_worker() -> BoxedStrategy<ToWorker> {
     let to = (pool(), worker(), incarnation(), any::<u64>()).prop_map(|(pool, worker, incarnation, seq)| {
-        Address {
-            pool,
-            worker,
-            incarnation,
-            seq: MessageSeq(seq),
-        }
+        Address { pool, worker, incarnation, seq: MessageSeq(seq) }
     });
-    (
-        to,
-        attempt(),
-        spec(),
-        reason(),
-        running(),
-        any::<[u32; 3]>(),
-        0_u8..7,
-    )
+    (to, attempt(), spec(), reason(), running(), any::<[u32; 3]>(), 0_u8..7)
         .prop_map(|(to, attempt, spec, reason, adopt, numbers, which)| match which {
             0 => ToWorker::Welcome {
                 to,
@@ -282,17 +237,8 @@ pub(super) fn to_worker() -> BoxedStrategy<ToWorker> {
                 result_bytes_max: numbers[0],
                 adopt,
             },
-            1 => ToWorker::Assign {
-                to,
-                attempt,
-                work: Box::new(work(spec)),
-            },
-            2 => ToWorker::Cancel {
-                to,
-                attempt,
-                grace: Millis(numbers[2].into()),
-                reason,
-            },
+            1 => ToWorker::Assign { to, attempt, work: Box::new(work(spec)) },
+            2 => ToWorker::Cancel { to, attempt, grace: Millis(numbers[2].into()), reason },
             3 => ToWorker::Drain { to },
             4 => ToWorker::Undrain { to },
             5 => ToWorker::Rehello { to },

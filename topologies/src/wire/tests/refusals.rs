@@ -28,19 +28,13 @@ fn fields_of_a_wrong_type_are_named() {
         (r#","env":{"A":"\u0000"}"#, "task.env.A"),
         (r#","cwd":"a\u0000b""#, "task.cwd"),
         (r#","cwd":"""#, "task.cwd"),
-        (
-            r#","payload_ref":{"uri":"s3://x","sha256":"ABC"}"#,
-            "task.payload_ref.sha256",
-        ),
+        (r#","payload_ref":{"uri":"s3://x","sha256":"ABC"}"#, "task.payload_ref.sha256"),
         (r#","run_timeout_ms":0"#, "task.run_timeout_ms"),
         (r#","run_timeout_ms":2592000001"#, "task.run_timeout_ms"),
         (r#","queue_ttl_ms":-1"#, "task.queue_ttl_ms"),
         (r#","retry":{"max_failures":0}"#, "task.retry.max_failures"),
         (r#","retry":{"max_losses":1001}"#, "task.retry.max_losses"),
-        (
-            r#","retry":{"backoff_ms":9,"backoff_max_ms":8}"#,
-            "task.retry.backoff_max_ms",
-        ),
+        (r#","retry":{"backoff_ms":9,"backoff_max_ms":8}"#, "task.retry.backoff_max_ms"),
         (r#","reply_to":"a b""#, "task.reply_to"),
     ] {
         check(fields, field, RefusedReason::Invalid);
@@ -50,33 +44,13 @@ fn fields_of_a_wrong_type_are_named() {
 #[test]
 fn limits_are_named() {
     let long = "x".repeat(70_000);
-    check(
-        &format!(r#","payload":"{long}""#),
-        "task.payload",
-        RefusedReason::Limit,
-    );
-    check(
-        &format!(r#","env":{{"A":"{long}"}}"#),
-        "task.env",
-        RefusedReason::Limit,
-    );
+    check(&format!(r#","payload":"{long}""#), "task.payload", RefusedReason::Limit);
+    check(&format!(r#","env":{{"A":"{long}"}}"#), "task.env", RefusedReason::Limit);
     let words = vec!["\"x\""; 1_001].join(",");
-    check(
-        &format!(r#","command":[{words}]"#),
-        "task.command",
-        RefusedReason::Limit,
-    );
+    check(&format!(r#","command":[{words}]"#), "task.command", RefusedReason::Limit);
     let tags: Vec<String> = (0..17).map(|i| format!(r#""k{i}":"v""#)).collect();
-    check(
-        &format!(r#","tags":{{{}}}"#, tags.join(",")),
-        "task.tags",
-        RefusedReason::Limit,
-    );
-    check(
-        &format!(r#","tags":{{"a":"{}"}}"#, "v".repeat(129)),
-        "task.tags.a",
-        RefusedReason::Limit,
-    );
+    check(&format!(r#","tags":{{{}}}"#, tags.join(",")), "task.tags", RefusedReason::Limit);
+    check(&format!(r#","tags":{{"a":"{}"}}"#, "v".repeat(129)), "task.tags.a", RefusedReason::Limit);
     let (_, _, detail) = refused(&submit(&format!(r#","payload":"{long}""#)));
     assert!(detail.contains("payload_ref"), "the way out is named: {detail}");
 }
@@ -89,26 +63,14 @@ fn fields_that_are_not_understood_are_refused_by_name() {
         assert!(refused(&submit(&fields)).2.ends_with("is not supported yet"));
     }
     check(r#","prioritty":1"#, "task.prioritty", RefusedReason::UnknownField);
-    check(
-        r#","retry":{"tries":1}"#,
-        "task.retry.tries",
-        RefusedReason::UnknownField,
-    );
+    check(r#","retry":{"tries":1}"#, "task.retry.tries", RefusedReason::UnknownField);
     let (field, reason, _) = refused(r#"{"v":1,"type":"drain","pool":"p","worker":"w","x":1}"#);
     assert_eq!((field.as_str(), reason), ("x", RefusedReason::UnknownField));
 }
 
 #[test]
 fn types_that_are_not_understood_are_refused_by_name() {
-    for kind in [
-        "hold",
-        "release",
-        "pause",
-        "resume",
-        "reprioritise",
-        "set_queue",
-        "submit_array",
-    ] {
+    for kind in ["hold", "release", "pause", "resume", "reprioritise", "set_queue", "submit_array"] {
         let (field, reason, detail) =
             refused(&format!(r#"{{"v":1,"type":"{kind}","pool":"p","queue":"q"}}"#));
         assert_eq!((field.as_str(), reason), ("type", RefusedReason::UnsupportedType));
@@ -121,37 +83,20 @@ fn types_that_are_not_understood_are_refused_by_name() {
 
 #[test]
 fn keys_that_stand_twice_are_refused() {
-    check(
-        r#","priority":1,"priority":2"#,
-        "task.priority",
-        RefusedReason::DuplicateKey,
-    );
-    check(
-        r#","tags":{"a":"1","a":"2"}"#,
-        "task.tags.a",
-        RefusedReason::DuplicateKey,
-    );
+    check(r#","priority":1,"priority":2"#, "task.priority", RefusedReason::DuplicateKey);
+    check(r#","tags":{"a":"1","a":"2"}"#, "task.tags.a", RefusedReason::DuplicateKey);
     let (field, reason, _) = refused(r#"{"v":1,"type":"drain","pool":"p","worker":"a","worker":"b"}"#);
     assert_eq!((field.as_str(), reason), ("worker", RefusedReason::DuplicateKey));
 }
 
 #[test]
 fn one_bad_task_of_many_refuses_all_and_is_named_by_its_index() {
-    let many = |tasks: &str| {
-        refused(&format!(
-            r#"{{"v":1,"type":"submit_many","pool":"p","tasks":[{tasks}]}}"#
-        ))
-    };
+    let many =
+        |tasks: &str| refused(&format!(r#"{{"v":1,"type":"submit_many","pool":"p","tasks":[{tasks}]}}"#));
     let (field, reason, _) = many(r#"{"id":"a"},{"id":"b","priority":"x"}"#);
-    assert_eq!(
-        (field.as_str(), reason),
-        ("tasks[1].priority", RefusedReason::Invalid)
-    );
+    assert_eq!((field.as_str(), reason), ("tasks[1].priority", RefusedReason::Invalid));
     let (field, reason, _) = many(r#"{"id":"a"},{"id":"a"}"#);
-    assert_eq!(
-        (field.as_str(), reason),
-        ("tasks[1].id", RefusedReason::DuplicateInBatch)
-    );
+    assert_eq!((field.as_str(), reason), ("tasks[1].id", RefusedReason::DuplicateInBatch));
     let (field, _, _) = many(r#"{"id":"a"},{"id":"b","pool":"other"}"#);
     assert_eq!(field, "tasks[1].pool");
     let (field, reason, _) = many(r#"{"pool":"p"}"#);
@@ -163,11 +108,8 @@ fn one_bad_task_of_many_refuses_all_and_is_named_by_its_index() {
 fn a_refusal_carries_what_the_sender_needs() {
     let text =
         r#"{"v":1,"type":"requeue","request_id":"r-9","pool":"p","task":{"id":"t","job":"j","zzz":1}}"#;
-    let Err(Undecodable::Refused {
-        pool,
-        request_id,
-        refusal,
-    }) = decode_command(text.as_bytes(), &Defaults::default())
+    let Err(Undecodable::Refused { pool, request_id, refusal }) =
+        decode_command(text.as_bytes(), &Defaults::default())
     else {
         panic!("not refused");
     };
@@ -180,23 +122,15 @@ fn a_refusal_carries_what_the_sender_needs() {
 
 #[test]
 fn a_cancel_names_exactly_one_thing() {
-    assert_eq!(
-        refused(r#"{"v":1,"type":"cancel","pool":"p"}"#).1,
-        RefusedReason::Missing
-    );
-    assert_eq!(
-        refused(r#"{"v":1,"type":"cancel","pool":"p","id":"a","job":"b"}"#).0,
-        "job"
-    );
+    assert_eq!(refused(r#"{"v":1,"type":"cancel","pool":"p"}"#).1, RefusedReason::Missing);
+    assert_eq!(refused(r#"{"v":1,"type":"cancel","pool":"p","id":"a","job":"b"}"#).0, "job");
 }
 
 #[test]
 fn a_default_gives_way_to_what_was_given() {
     let text = submit(r#","retry":{"backoff_ms":600000}"#);
     let command = decode_command(text.as_bytes(), &Defaults::default()).unwrap();
-    let crate::event::Action::Submit { tasks } = command.action else {
-        panic!("a submit")
-    };
+    let crate::event::Action::Submit { tasks } = command.action else { panic!("a submit") };
     assert_eq!(tasks[0].retry.backoff_max.0, 600_000);
     assert_eq!(tasks[0].queue.as_str(), "default");
 }

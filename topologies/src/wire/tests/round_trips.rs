@@ -73,22 +73,14 @@ fn a_payload_keeps_its_bytes() {
     let text = super::submit(r#","payload":{ "b" : 1.50, "a":[1e400 , "é\u00e9"] }"#);
     let command = decode_command(text.as_bytes(), &wide()).unwrap();
     let bytes = String::from_utf8(encode_command(&command)).unwrap();
-    assert!(
-        bytes.contains(r#""payload":{ "b" : 1.50, "a":[1e400 , "é\u00e9"] }"#),
-        "{bytes}"
-    );
+    assert!(bytes.contains(r#""payload":{ "b" : 1.50, "a":[1e400 , "é\u00e9"] }"#), "{bytes}");
 }
 
 /// The encoding is stored in rows: when this number changes, repeated submits become conflicts.
 #[test]
 fn the_hash_of_a_spec_never_changes() {
-    let command = decode_command(
-        super::submit(r#","payload":[1]"#).as_bytes(),
-        &Defaults::default(),
-    )
-    .unwrap();
-    let crate::event::Action::Submit { tasks } = command.action else {
-        panic!("a submit")
-    };
+    let command =
+        decode_command(super::submit(r#","payload":[1]"#).as_bytes(), &Defaults::default()).unwrap();
+    let crate::event::Action::Submit { tasks } = command.action else { panic!("a submit") };
     assert_eq!(spec_hash(&tasks[0]), 0);
 }

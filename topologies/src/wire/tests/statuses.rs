@@ -44,9 +44,7 @@ fn a_result_that_is_too_large_is_dropped_and_the_completion_stays() {
 fn tails_keep_their_end_and_notes_their_head() {
     let long = format!("{}é", "a".repeat(5_000));
     let fields = format!(r#","error":{{"kind":"exit","stderr_tail":"{long}"}},"stdout_tail":"a\u0000b""#);
-    let StatusKind::Failed { report, .. } = one(&about("failed", &fields)) else {
-        panic!("a failure")
-    };
+    let StatusKind::Failed { report, .. } = one(&about("failed", &fields)) else { panic!("a failure") };
     let tail = report.stderr_tail.unwrap();
     assert!(tail.len() <= 4_096 && tail.ends_with('é'), "{}", tail.len());
     assert_eq!(report.stdout_tail.as_deref(), Some("a\u{fffd}b"));
@@ -56,11 +54,7 @@ fn tails_keep_their_end_and_notes_their_head() {
     };
     let note = note.unwrap();
     assert!(note.0.len() <= 1_024);
-    assert!(
-        serde_json::from_str::<String>(&note.0)
-            .unwrap()
-            .starts_with(r#"{"a":"aaa"#)
-    );
+    assert!(serde_json::from_str::<String>(&note.0).unwrap().starts_with(r#"{"a":"aaa"#));
 }
 
 #[test]
@@ -92,10 +86,7 @@ fn what_can_not_be_understood_is_named() {
         bad(r#"{"v":1,"type":"hello","pool":"p","worker":"w","incarnation":"i","slots":5000}"#);
     assert_eq!(reason, BadReason::BadField);
     assert!(detail.contains("slots_max"), "{detail}");
-    assert_eq!(
-        bad(r#"{"v":1,"type":"goodbye","worker":"w","incarnation":"i"}"#).0,
-        BadReason::NoPool
-    );
+    assert_eq!(bad(r#"{"v":1,"type":"goodbye","worker":"w","incarnation":"i"}"#).0, BadReason::NoPool);
     assert_eq!(
         bad(r#"{"v":1,"type":"batch","pool":"p","events":[{"type":"batch","events":[]}]}"#).0,
         BadReason::UnknownType

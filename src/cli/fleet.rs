@@ -1,0 +1,136 @@
+//! `yardmaster worker list|drain|undrain`, `queue list`, `pool list`.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::client::{Client, ServerArgs};
+use super::failure::Outcome;
+use super::output::{json, line, say};
+use super::table::{Column, lines, text};
+use super::{JsonArg, PoolArg};
+
+/// A list of one pool's things.
+#[derive(Debug, Args)]
+pub(crate) struct ListArguments {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    pool: PoolArg,
+    #[command(flatten)]
+    json: JsonArg,
+    /// At most so many.
+    #[arg(long, default_value_t = 1_000)]
+    limit: usize,
+}
+
+/// One worker.
+#[derive(Debug, Args)]
+pub(crate) struct DrainArguments {
+    /// Its name.
+    name: String,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    pool: PoolArg,
+    #[command(flatten)]
+    json: JsonArg,
+}
+
+/// `yardmaster queue`.
+#[derive(Debug, Args)]
+pub(crate) struct QueueArguments {
+    #[command(subcommand)]
+    command: Queue,
+}
+
+#[derive(Debug, Subcommand)]
+enum Queue {
+    /// The queues of a pool, with counts by state.
+    List(ListArguments),
+}
+
+/// `yardmaster pool`.
+#[derive(Debug, Args)]
+pub(crate) struct PoolArguments {
+    #[command(subcommand)]
+    command: Pool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Pool {
+    /// All pools, with counts by state.
+    List {
+        #[command(flatten)]
+        server: ServerArgs,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+}
+
+/// `yardmaster worker list`.
+pub(crate) fn list_workers(list: &ListArguments) -> Outcome {
+    let columns = [
+        Column { head: "WORKER", cell: |row| text(row, "worker") },
+        Column { head: "STATE", cell: |row| text(row, "state") },
+        Column { head: "SLOTS", cell: |row| text(row, "slots") },
+        Column { head: "OPEN", cell: |row| text(row, "open") },
+        Column { head: "DRAINED", cell: |row| text(row, "drained_by_operator") },
+        Column { head: "LABELS", cell: |row| text(row, "labels") },
+    ];
+    show(list, "workers", &columns)
+}
+
+/// `yardmaster worker drain` and `undrain`.
+pub(crate) fn drain(arguments: &DrainArguments, what: &str) -> Outcome {
+    let client = Client::new(&arguments.server)?;
+    let name = super::client::encode(&arguments.name);
+    let path = format!("/v1/pools/{}/workers/{name}/{what}?wait=applied", arguments.pool.pool);
+    let answer = client.post(&path, &json!({}))?;
+    if arguments.json.json {
+        return json(&answer);
+    }
+    line(&format!("{} {what}: {}", arguments.name, text(&answer, "outcome")))
+}
+
+/// `yardmaster queue list`.
+pub(crate) fn run_queue(arguments: &QueueArguments) -> Outcome {
+    let Queue::List(list) = &arguments.command;
+    let columns = [
+        Column { head: "QUEUE", cell: |row| text(row, "queue") },
+        Column { head: "LIVE", cell: |row| text(row, "live") },
+        Column { head: "TOTAL", cell: |row| text(row, "total") },
+        Column { head: "COUNTS", cell: |row| text(row, "counts") },
+    ];
+    show(list, "queues", &columns)
+}
+
+/// `yardmaster pool list`.
+pub(crate) fn run_pool(arguments: &PoolArguments) -> Outcome {
+    let Pool::List { server, json: is_json } = &arguments.command;
+    let answer = Client::new(server)?.get("/v1/pools?limit=1000")?;
+    if is_json.json {
+        return json(&answer);
+    }
+    let columns = [
+        Column { head: "POOL", cell: |row| text(row, "pool") },
+        Column { head: "PARTITION", cell: |row| text(row, "partition") },
+        Column { head: "LIVE", cell: |row| text(row, "live") },
+        Column { head: "TOTAL", cell: |row| text(row, "total") },
+        Column { head: "COUNTS", cell: |row| text(row, "counts") },
+    ];
+    let rows = answer.get("pools").and_then(Value::as_array).cloned().unwrap_or_default();
+    lines(&columns, &rows).iter().try_for_each(|text| line(text))?;
+    for other in answer.get("elsewhere").and_then(Value::as_array).into_iter().flatten() {
+        say(&format!("partition {} is at {}", text(other, "partition"), text(other, "url")));
+    }
+    Ok(())
+}
+
+fn show(list: &ListArguments, what: &str, columns: &[Column]) -> Outcome {
+    let client = Client::new(&list.server)?;
+    let rows = client.list(&format!("/v1/pools/{}/{what}", list.pool.pool), what, list.limit)?;
+    if list.json.json {
+        return json(&json!({ what: rows }));
+    }
+    lines(columns, &rows).iter().try_for_each(|text| line(text))
+}

@@ -1,0 +1,155 @@
+//! The command line: one file per group of commands. Data goes to stdout, everything else to stderr.
+//!
+//! **Invariant:** only `output` prints, and nothing here knows how a task is decided.
+
+mod client;
+mod config_show;
+mod demo;
+mod dev;
+mod events;
+mod failure;
+mod fleet;
+mod job;
+mod kafka;
+mod output;
+mod price;
+mod server;
+mod signals;
+mod submit;
+mod submit_tasks;
+mod table;
+mod task;
+mod topology;
+mod wait;
+mod worker;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use failure::Outcome;
+
+const AFTER: &str = "\
+Exit codes: 0 all well (for waits: all completed), 1 some did not complete, 2 usage, 3 unreachable, 4 wait timed out.
+
+Examples:
+  yardmaster demo --tasks 500                     see it work, on a Kafka of its own
+  yardmaster dev                                  broker, server and one worker, data kept
+  yardmaster submit -- ./price --book 7           one task
+  yardmaster submit --job night --each-line books.txt --wait -- ./price --book {}
+  yardmaster task list --state RUNNING            what runs
+  yardmaster job results night --jsonl            what came out";
+
+/// Hands the tasks of a compute grid to workers and tracks every one of them, exactly once, on Apache Kafka.
+#[derive(Debug, Parser)]
+#[command(name = "yardmaster", version, after_help = AFTER, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a server.
+    Server(server::Arguments),
+    /// Run a broker, a server and one worker together; data is kept between starts.
+    Dev(dev::Arguments),
+    /// Run only the embedded Apache Kafka.
+    Kafka(kafka::Arguments),
+    /// Run a worker, or look at workers.
+    Worker(Box<worker::Arguments>),
+    /// Submit tasks.
+    Submit(Box<submit::Arguments>),
+    /// Look at tasks, cancel, requeue or await them.
+    Task(task::Arguments),
+    /// Look at jobs, cancel or await them, fetch their results.
+    Job(job::Arguments),
+    /// Look at queues.
+    Queue(fleet::QueueArguments),
+    /// Look at pools.
+    Pool(fleet::PoolArguments),
+    /// What happens, as it happens.
+    Events(events::Arguments),
+    /// The declared topology: topics and stores.
+    Topology(topology::Arguments),
+    /// Check or create the topics of a namespace.
+    Topics(topology::TopicsArguments),
+    /// The configuration.
+    Config(config_show::Arguments),
+    /// See it work: broker, server, two workers and a real job.
+    Demo(demo::Arguments),
+    /// Price a small portfolio: what the demo's tasks do.
+    #[command(hide = true)]
+    PricePortfolio(price::Arguments),
+}
+
+/// The pool that a command is about.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PoolArg {
+    /// The pool.
+    #[arg(long, env = "YARDMASTER_POOL", default_value = "default")]
+    pub(crate) pool: String,
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct JsonArg {
+    /// Print JSON instead of words and tables.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The whole program: reads its arguments, says where logs go, and runs what was asked for.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_env("YARDMASTER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let has_colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    logs.with_ansi(has_colours).with_target(false).init();
+    abort_on_panic();
+    run(cli)
+}
+
+/// A thread that panicked leaves the process half dead; the others go on where it would be wrong. Recovery is a restart.
+fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
+}
+
+fn run(cli: Cli) -> ExitCode {
+    match dispatch(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.message().is_empty() {
+                output::say(&format!("yardmaster: {}", failure.message()));
+            }
+            failure.exit_code()
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Outcome {
+    match command {
+        Command::Server(arguments) => server::run(&arguments),
+        Command::Dev(arguments) => dev::run(&arguments),
+        Command::Kafka(arguments) => kafka::run(&arguments),
+        Command::Worker(arguments) => worker::run(*arguments),
+        Command::Submit(arguments) => submit::run(&arguments),
+        Command::Task(arguments) => task::run(&arguments),
+        Command::Job(arguments) => job::run(&arguments),
+        Command::Queue(arguments) => fleet::run_queue(&arguments),
+        Command::Pool(arguments) => fleet::run_pool(&arguments),
+        Command::Events(arguments) => events::run(&arguments),
+        Command::Topology(arguments) => topology::run(&arguments),
+        Command::Topics(arguments) => topology::run_topics(&arguments),
+        Command::Config(arguments) => config_show::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::PricePortfolio(arguments) => price::run(&arguments),
+    }
+}

@@ -1,0 +1,126 @@
+//! Finding one task: its live row, its marker, or its record in history.
+
+use yardmaster_state::{StoreRead, read_row};
+use yardmaster_topologies::id::{Pool, TaskId};
+use yardmaster_topologies::settings::Settings;
+use yardmaster_topologies::tables::{HistoryClass, HistoryKey, HistoryTable, PayloadTable, TaskTable};
+use yardmaster_topologies::task::{DoneMarker, EndedTask, LiveTask, TaskRow, TaskSpec};
+use yardmaster_topologies::time::{Millis, WallMs};
+
+use super::problem::{Answer, Problem};
+use super::task_view::{TaskDetail, whole_spec};
+
+/// Hours of history that are looked into, at most: 60 days.
+const HOURS_MAX: u32 = 1_440;
+
+/// What is known of a task.
+pub(crate) enum Found {
+    /// Not terminal.
+    Live(Box<LiveTask>, std::sync::Arc<TaskSpec>),
+    /// Terminal, with its whole record.
+    Ended(Box<EndedTask>),
+    /// Terminal, and history doesn't have it (any more, or not yet again).
+    Marker(DoneMarker),
+}
+
+impl Found {
+    /// As it is shown.
+    pub(crate) fn detail(&self, pool: &Pool, id: &TaskId) -> TaskDetail {
+        match self {
+            Self::Live(task, spec) => TaskDetail::live(task, spec),
+            Self::Ended(task) => TaskDetail::ended(task),
+            Self::Marker(marker) => TaskDetail::marker(pool, id, marker),
+        }
+    }
+}
+
+/// How far back history goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Horizon {
+    completed: Millis,
+    other: Millis,
+}
+
+impl Horizon {
+    /// That of a server.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self { completed: settings.history_completed, other: settings.history_failed }
+    }
+
+    /// The hours of a class that are kept, newest first.
+    pub(crate) fn hours(self, class: HistoryClass, now: WallMs) -> impl Iterator<Item = u32> + use<> {
+        let kept = match class {
+            HistoryClass::Completed => self.completed,
+            HistoryClass::Other => self.other,
+        };
+        // An hour ahead: the processor's clock is not ours.
+        let newest = HistoryKey::hour_of(now) + 1;
+        let oldest = HistoryKey::hour_of(WallMs(now.0.saturating_sub(kept.0)));
+        (oldest.max(newest.saturating_sub(HOURS_MAX))..=newest).rev()
+    }
+
+    /// Nothing is known of a task: the answer says how far it was looked.
+    pub(crate) fn not_found(self, what: &str) -> Problem {
+        let hours = |kept: Millis| kept.0 / 3_600_000;
+        let detail = format!(
+            "{what} is not live, and not in history, which keeps COMPLETED tasks for {} h and others for {} h",
+            hours(self.completed),
+            hours(self.other)
+        );
+        Problem::not_found(detail)
+            .with("horizon_completed_ms", self.completed.0)
+            .with("horizon_other_ms", self.other.0)
+            .remedy("older tasks are in the events topic, as long as that is kept")
+    }
+}
+
+/// Now, for people and for finding the newest hour.
+pub(crate) fn wall_now() -> WallMs {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    WallMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Looks for a task in its row, then where its marker says, then in every hour that is kept.
+pub(crate) fn find(
+    view: &dyn StoreRead,
+    pool: &Pool,
+    id: &TaskId,
+    horizon: Horizon,
+) -> Answer<Option<Found>> {
+    match read_row::<TaskTable>(view, &(pool.clone(), id.clone()))? {
+        Some(TaskRow::Live(task)) => {
+            let payload = if task.payload_apart {
+                read_row::<PayloadTable>(view, &(pool.clone(), id.clone()))?
+            } else {
+                None
+            };
+            let spec = whole_spec(&task, payload);
+            Ok(Some(Found::Live(Box::new(task), spec)))
+        }
+        Some(TaskRow::Done(marker)) => {
+            let key = HistoryKey::of(pool, id, marker.state, marker.at);
+            let record = read_row::<HistoryTable>(view, &key)?;
+            Ok(Some(record.map_or(Found::Marker(marker), |task| Found::Ended(Box::new(task)))))
+        }
+        None => in_history(view, pool, id, horizon),
+    }
+}
+
+/// The newest record of a task.
+fn in_history(view: &dyn StoreRead, pool: &Pool, id: &TaskId, horizon: Horizon) -> Answer<Option<Found>> {
+    let now = wall_now();
+    let mut newest: Option<EndedTask> = None;
+    for class in HistoryClass::ALL {
+        for hour in horizon.hours(class, now) {
+            let key = HistoryKey { class, hour, pool: pool.clone(), id: id.clone() };
+            let Some(task) = read_row::<HistoryTable>(view, &key)? else {
+                continue;
+            };
+            if newest.as_ref().is_none_or(|other| other.ended_at < task.ended_at) {
+                newest = Some(task);
+            }
+            break;
+        }
+    }
+    Ok(newest.map(|task| Found::Ended(Box::new(task))))
+}

@@ -1,0 +1,67 @@
+//! HTTP: commands go in, and anyone who may can look. JSON, problem details, server-sent events, OpenAPI, Swagger UI.
+//!
+//! **Invariant:** nothing here decides about a task: what is asked for goes to the broker, what is shown was committed.
+//! **Invariant:** every list, body, wait and stream is bounded, and every error says which bound it met.
+
+mod cancel;
+mod events;
+mod guard;
+mod jobs;
+mod locate;
+mod lookup;
+mod openapi;
+mod page;
+mod params;
+mod parts;
+mod pools;
+mod position;
+mod probes;
+mod problem;
+mod read_tasks;
+mod requeue;
+mod results;
+mod routes;
+mod send;
+mod serve;
+mod submit;
+mod submit_plan;
+mod task_body;
+mod task_list;
+mod task_view;
+mod timeline;
+mod tokens;
+mod views;
+mod wait;
+mod workers;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub use parts::{Access, CommandSink, EventFeed, EventStream, FeedError, KafkaFeed, Later, Parts};
+pub use problem::Problem;
+pub use serve::{bind, serve};
+
+/// Why HTTP is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// Anybody could come in.
+    #[error(
+        "{0} is not loopback, so anybody could give orders: set http.token_file to a file of bearer tokens, \
+         or http.insecure = true (--insecure) if the network itself keeps others out"
+    )]
+    Open(SocketAddr),
+    /// The token file is no good.
+    #[error("http.token_file {}: {cause}", path.display())]
+    Tokens {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The listener is broken.
+    #[error("the HTTP listener failed: {0}")]
+    Io(std::io::Error),
+}

@@ -1,0 +1,91 @@
+//! What a submit becomes: commands of a size that the broker takes, and warnings about what may not be as meant.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+use yardmaster_state::{KeyWriter, Table};
+use yardmaster_topologies::id::Pool;
+use yardmaster_topologies::tables::WorkerTable;
+use yardmaster_topologies::task::TaskSpec;
+use yardmaster_topologies::wire::{RECORD_BYTES_MAX, SpecJson};
+use yardmaster_topologies::worker::WorkerState;
+
+use super::locate::read;
+use super::page::Page;
+use super::parts::{App, Location, OwnedPartition};
+use super::problem::{Answer, Problem};
+
+/// Bytes of a record beside its tasks, at most.
+const ENVELOPE_MAX: usize = 512;
+
+/// Something that may not be as meant.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Warning {
+    /// `no_live_worker`.
+    code: &'static str,
+    /// Where.
+    pool: String,
+    /// One sentence for a person.
+    detail: String,
+}
+
+/// The commands to send: each of one pool, with at most `tasks_max` tasks and of a size that the broker takes.
+pub(crate) fn chunks(tasks: Vec<TaskSpec>, tasks_max: usize) -> Answer<Vec<(Pool, Vec<TaskSpec>)>> {
+    let mut by_pool: BTreeMap<Pool, Vec<(Vec<TaskSpec>, usize)>> = BTreeMap::new();
+    let room = RECORD_BYTES_MAX - ENVELOPE_MAX;
+    for task in tasks {
+        let bytes = serde_json::to_vec(&SpecJson(&task)).map_or(usize::MAX, |text| text.len() + 1);
+        if bytes > room {
+            let detail = format!("task {} has {bytes} bytes with its defaults, allowed are {room}", task.id);
+            let problem =
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "limit", "The task is too large", detail);
+            return Err(problem.limit(format!("{room} bytes")).remedy("nothing was sent: use payload_ref"));
+        }
+        let lists = by_pool.entry(task.pool.clone()).or_default();
+        match lists.last_mut() {
+            Some((list, size)) if list.len() < tasks_max && *size + bytes <= room => {
+                list.push(task);
+                *size += bytes;
+            }
+            Some(_) | None => lists.push((vec![task], bytes)),
+        }
+    }
+    let each = by_pool.into_iter();
+    Ok(each.flat_map(|(pool, lists)| lists.into_iter().map(move |(list, _)| (pool.clone(), list))).collect())
+}
+
+/// What may not be as meant with these tasks: pools that are here and have no worker.
+pub(crate) async fn warnings(app: &App, chunks: &[(Pool, Vec<TaskSpec>)]) -> Answer<Vec<Warning>> {
+    let mut warnings: Vec<Warning> = Vec::new();
+    for (pool, _) in chunks {
+        if warnings.iter().any(|warning| warning.pool == pool.as_str()) {
+            continue;
+        }
+        if let Location::Here(owned) = app.parts.registry.locate(pool)
+            && !has_worker(&owned, pool).await?
+        {
+            let detail = format!("no worker of pool {pool} takes work now: its tasks wait until one comes");
+            warnings.push(Warning { code: "no_live_worker", pool: pool.to_string(), detail });
+        }
+    }
+    Ok(warnings)
+}
+
+/// Whether a worker takes work; also when there are too many to look at all of them.
+async fn has_worker(owned: &Arc<OwnedPartition>, pool: &Pool) -> Answer<bool> {
+    let prefix = KeyWriter::new(WorkerTable::ID).str(pool.as_str()).finish();
+    read(owned, move |view| {
+        let mut page = Page::first(1);
+        let mut found = false;
+        page.walk::<WorkerTable>(view, &prefix, &mut |_, bytes| {
+            let state = WorkerTable::decode(bytes)?.state;
+            found |= matches!(state, WorkerState::Joining | WorkerState::Active);
+            Ok(found)
+        })?;
+        Ok(found || page.has_more())
+    })
+    .await
+}

@@ -1,0 +1,268 @@
+//! One partition in memory behind the routes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use serde_json::Value;
+use tokio::sync::watch;
+use tower::ServiceExt;
+use yardmaster_state::{MemoryStore, NextOffset, Store};
+use yardmaster_topologies::driver::{BatchInput, CommandInput, Grid};
+use yardmaster_topologies::effect::Effect;
+use yardmaster_topologies::event::{AttemptRef, Local, Status, StatusKind};
+use yardmaster_topologies::id::{Incarnation, Pool, WorkerName};
+use yardmaster_topologies::settings::Settings;
+use yardmaster_topologies::task::{Json, Report};
+use yardmaster_topologies::time::{Now, ProcessorMs, WallMs};
+use yardmaster_topologies::wire::{Defaults, Event, ToWorker, decode_command};
+
+use crate::config::Config;
+use crate::http::guard::Guard;
+use crate::http::parts::{
+    Access, CommandSink, EventFeed, EventStream, FeedError, Later, OwnedPartition, Parts, Position, Registry,
+    Shared, TailRecord,
+};
+use crate::http::routes;
+use crate::runtime::Committed;
+
+/// What a processor would be.
+struct Inside {
+    grid: Grid,
+    committed: Committed,
+    assigned: Vec<AttemptRef>,
+    sent: Vec<Vec<u8>>,
+}
+
+pub(super) struct Cluster {
+    inside: Mutex<Inside>,
+    store: Arc<MemoryStore>,
+    registry: Arc<Registry>,
+    told: watch::Sender<Committed>,
+    settings: Settings,
+    /// What is sent waits: nothing is decided.
+    pub(super) is_stalled: AtomicBool,
+    /// The broker doesn't answer.
+    pub(super) is_away: AtomicBool,
+}
+
+pub(super) fn pool() -> Pool {
+    Pool::parse("default").unwrap()
+}
+
+impl Cluster {
+    pub(super) fn new() -> Arc<Self> {
+        let committed = Committed { tasks: NextOffset(0), status: NextOffset(0), sequence: 0, at_ms: 0 };
+        let (told, _) = watch::channel(committed);
+        let settings = Config::load(None, &[]).unwrap().settings;
+        let inside = Inside { grid: Grid::new(), committed, assigned: Vec::new(), sent: Vec::new() };
+        let cluster = Arc::new(Self {
+            inside: Mutex::new(inside),
+            store: Arc::new(MemoryStore::new()),
+            registry: Arc::new(Registry::new(1)),
+            told,
+            settings,
+            is_stalled: AtomicBool::new(false),
+            is_away: AtomicBool::new(false),
+        });
+        cluster.own();
+        cluster.batch(vec![Local::Configured(Box::new(cluster.settings.clone()))], vec![], vec![]);
+        cluster
+    }
+
+    pub(super) fn own(&self) {
+        let store: Arc<dyn Store> = self.store.clone();
+        self.registry.add(OwnedPartition { partition: 0, store, committed: self.told.subscribe() });
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// How many commands were sent.
+    pub(super) fn sent(&self) -> usize {
+        self.inside.lock().unwrap().sent.len()
+    }
+
+    fn batch(&self, local: Vec<Local>, status: Vec<Status>, commands: Vec<CommandInput>) {
+        let mut inside = self.inside.lock().unwrap();
+        inside.committed.sequence += 1;
+        inside.committed.at_ms += 1;
+        inside.committed.tasks.0 += i64::try_from(commands.len()).unwrap();
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
+        let now = Now {
+            processor: ProcessorMs(inside.committed.at_ms),
+            wall: WallMs(u64::try_from(wall).unwrap()),
+        };
+        let input = BatchInput { local, status, commands, now, rewrite: vec![] };
+        let decided = inside.grid.decide(self.store.as_ref(), input).unwrap();
+        self.store.commit(&decided.batch).unwrap();
+        self.told.send_replace(inside.committed);
+        for effect in decided.effects {
+            match effect {
+                Effect::Publish { event }
+                    if matches!(event, Event::Accepted { .. } | Event::Refused { .. }) =>
+                {
+                    self.registry.release(Arc::new(event));
+                }
+                Effect::Send { message: ToWorker::Assign { attempt, .. }, .. } => {
+                    inside.assigned.push(attempt)
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A worker says something.
+    pub(super) fn say(&self, worker: &str, kind: StatusKind) {
+        let worker = WorkerName::parse(worker).unwrap();
+        let incarnation = Incarnation::parse("one").unwrap();
+        self.batch(vec![], vec![Status { pool: pool(), worker, incarnation, kind }], vec![]);
+    }
+
+    /// A worker comes, and its channel exists.
+    pub(super) fn join(&self, worker: &str, slots: u32) {
+        self.say(
+            worker,
+            StatusKind::Hello {
+                protocols: vec![1],
+                slots,
+                labels: [("gpu".into(), "a100".into())].into(),
+                running: vec![],
+            },
+        );
+        let worker = WorkerName::parse(worker).unwrap();
+        self.batch(vec![Local::ChannelReady { pool: pool(), worker }], vec![], vec![]);
+    }
+
+    /// The attempts given out since the last call.
+    pub(super) fn assigned(&self) -> Vec<AttemptRef> {
+        std::mem::take(&mut self.inside.lock().unwrap().assigned)
+    }
+
+    /// Everything that a worker was given ends well.
+    pub(super) fn complete_all(&self, worker: &str) {
+        for attempt in self.assigned() {
+            self.say(worker, StatusKind::Started { attempt: attempt.clone() });
+            let report = Report {
+                exit_code: Some(0),
+                result: Some(Json("{\"price\":1.5}".into())),
+                ..Report::default()
+            };
+            self.say(worker, StatusKind::Completed { attempt, report });
+        }
+    }
+
+    pub(super) fn router_with(
+        self: &Arc<Self>,
+        access: Access,
+        feed: Arc<dyn EventFeed>,
+        at: &str,
+    ) -> Router {
+        let guard = Guard::new(&access, at.parse().unwrap()).unwrap();
+        let parts = Parts {
+            registry: Arc::clone(&self.registry),
+            sink: Arc::new(Sink(Arc::clone(self))),
+            feed,
+            metrics: Arc::new(|| "yardmaster_up 1\n".to_owned()),
+            settings: self.settings.clone(),
+            access,
+        };
+        routes::router(&Shared::new(parts, watch::channel(false).1), guard)
+    }
+
+    pub(super) fn router(self: &Arc<Self>) -> Router {
+        self.router_with(Access::default(), Arc::new(Silence), "127.0.0.1:9733")
+    }
+
+    pub(super) async fn get(self: &Arc<Self>, path: &str) -> Reply {
+        let request = Request::get(path).header(header::HOST, "localhost:9733").body(Body::empty());
+        ask(self.router(), request.unwrap()).await
+    }
+
+    pub(super) async fn post(self: &Arc<Self>, path: &str, body: &str) -> Reply {
+        let request = Request::post(path)
+            .header(header::HOST, "localhost:9733")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_owned()));
+        ask(self.router(), request.unwrap()).await
+    }
+}
+
+struct Sink(Arc<Cluster>);
+
+impl CommandSink for Sink {
+    fn send<'a>(&'a self, _: &'a Pool, value: Vec<u8>) -> Later<'a, Result<Position, String>> {
+        Box::pin(async move {
+            if self.0.is_away.load(Ordering::Relaxed) {
+                return Err("no broker".to_owned());
+            }
+            let command = decode_command(&value, &Defaults::from(&self.0.settings)).unwrap();
+            self.0.inside.lock().unwrap().sent.push(value);
+            let offset = self.0.inside.lock().unwrap().committed.tasks.0;
+            if !self.0.is_stalled.load(Ordering::Relaxed) {
+                self.0.batch(vec![], vec![], vec![CommandInput::Command(command)]);
+            }
+            Ok(Position { partition: 0, offset })
+        })
+    }
+}
+
+/// No events ever.
+pub(super) struct Silence;
+
+impl EventFeed for Silence {
+    fn open(&self, _: Option<Vec<i64>>) -> Result<Box<dyn EventStream>, FeedError> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl EventStream for Silence {
+    fn poll(&mut self, wait: Duration) -> Result<Option<TailRecord>, FeedError> {
+        std::thread::sleep(wait);
+        Ok(None)
+    }
+
+    fn position(&self, _: i32) -> Option<i64> {
+        Some(0)
+    }
+}
+
+/// What came back.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
+}
+
+impl Reply {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// The problem that it must be: its code and its field.
+    pub(super) fn problem(&self, status: u16) -> (String, String) {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json", "{}", self.text);
+        let body = self.json();
+        assert_eq!(body["status"], status);
+        assert!(body["title"].is_string() && body["detail"].is_string(), "{body}");
+        let code = body["type"].as_str().unwrap().strip_prefix("urn:yardmaster:problem:").unwrap().to_owned();
+        (code, body["field"].as_str().unwrap_or_default().to_owned())
+    }
+
+    pub(super) fn ok(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self.json()
+    }
+}
+
+pub(super) async fn ask(router: Router, request: Request<Body>) -> Reply {
+    let response = router.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, 64 << 20).await.unwrap();
+    Reply { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+}

@@ -1,0 +1,139 @@
+//! Who is let in, who is sent elsewhere, and what stands around every answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Request, header};
+
+use super::cluster::{Cluster, Silence, ask};
+use crate::http::guard::Guard;
+use crate::http::parts::Access;
+
+fn get(path: &str, host: &str) -> axum::http::request::Builder {
+    Request::get(path).header(header::HOST, host)
+}
+
+#[tokio::test]
+async fn on_loopback_only_known_hosts_are_served() {
+    let cluster = Cluster::new();
+    for (host, status) in [
+        ("localhost", 200),
+        ("LOCALHOST:9733", 200),
+        ("127.0.0.1:9733", 200),
+        ("[::1]:9733", 200),
+        ("evil.example", 403),
+        ("localhost.evil.example:9733", 403),
+        ("", 403),
+    ] {
+        let reply = ask(cluster.router(), get("/v1/pools", host).body(Body::empty()).unwrap()).await;
+        assert_eq!(reply.status.as_u16(), status, "{host}");
+        assert_eq!(reply.headers["x-content-type-options"], "nosniff");
+    }
+}
+
+#[tokio::test]
+async fn what_changes_something_must_be_json() {
+    let cluster = Cluster::new();
+    for kind in ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"] {
+        for path in ["/v1/tasks", "/v1/pools/default/tasks/t-1/cancel", "/v1/pools/default/workers/w1/drain"]
+        {
+            let request =
+                Request::post(path).header(header::HOST, "localhost").header(header::CONTENT_TYPE, kind);
+            let reply = ask(cluster.router(), request.body(Body::from("{}")).unwrap()).await;
+            assert_eq!(reply.problem(415).1, "Content-Type");
+        }
+    }
+    let request = Request::post("/v1/tasks")
+        .header(header::HOST, "localhost")
+        .header(header::CONTENT_TYPE, "Application/JSON; charset=utf-8");
+    assert_eq!(ask(cluster.router(), request.body(Body::from("{}")).unwrap()).await.status.as_u16(), 202);
+    assert_eq!(cluster.sent(), 1);
+}
+
+#[tokio::test]
+async fn with_a_token_file_only_tokens_open_the_door() {
+    let cluster = Cluster::new();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tokens");
+    std::fs::write(&path, "a-token-0123456789\n").unwrap();
+    let access = Access { token_file: Some(path), ..Access::default() };
+    let router = cluster.router_with(access, Arc::new(Silence), "0.0.0.0:9733");
+    for (given, status) in [
+        (None, 401),
+        (Some("Bearer wrong-token-0123456789"), 401),
+        (Some("Basic a-token-0123456789"), 401),
+        (Some("Bearer"), 401),
+        (Some("Bearer a-token-0123456789"), 200),
+        (Some("bearer a-token-0123456789"), 200),
+    ] {
+        for path in ["/v1/pools", "/metrics", "/readyz", "/v1/pools/default/stats"] {
+            let mut request = get(path, "any.example");
+            if let Some(given) = given {
+                request = request.header(header::AUTHORIZATION, given);
+            }
+            let reply = ask(router.clone(), request.body(Body::empty()).unwrap()).await;
+            assert_eq!(reply.status.as_u16(), status, "{path} {given:?}");
+        }
+    }
+    let reply = ask(router.clone(), get("/healthz", "any.example").body(Body::empty()).unwrap()).await;
+    assert_eq!(reply.ok(200)["status"], "ok");
+    let request = Request::post("/v1/tasks").header(header::CONTENT_TYPE, "application/json");
+    assert_eq!(ask(router, request.body(Body::from("{}")).unwrap()).await.problem(401).1, "Authorization");
+    assert_eq!(cluster.sent(), 0);
+}
+
+#[test]
+fn an_open_door_is_refused() {
+    let at = "0.0.0.0:9733".parse().unwrap();
+    let error = Guard::new(&Access::default(), at).err().unwrap().to_string();
+    assert!(error.contains("http.token_file") && error.contains("http.insecure"), "{error}");
+    assert!(Guard::new(&Access { insecure: true, ..Access::default() }, at).is_ok());
+}
+
+#[tokio::test]
+async fn what_others_own_is_421_and_what_moves_is_503() {
+    let cluster = Cluster::new();
+    cluster.registry().remove(0);
+    let path = "/v1/pools/default/tasks?state=QUEUED";
+    let reply = cluster.get(path).await;
+    assert_eq!(reply.problem(503).0, "moving");
+    assert!(reply.headers.contains_key(header::RETRY_AFTER));
+    assert_eq!(cluster.get("/readyz").await.ok(503)["moving"][0], 0);
+    cluster.registry().place_elsewhere(BTreeMap::from([(0, "http://10.0.0.2:9733".to_owned())]));
+    for path in
+        [path, "/v1/pools/default/stats", "/v1/pools/default/jobs/x/results", "/v1/pools/default/workers/w"]
+    {
+        let reply = cluster.get(path).await;
+        assert_eq!(reply.problem(421).0, "elsewhere");
+        assert_eq!(reply.headers[header::LOCATION], format!("http://10.0.0.2:9733{path}"));
+        assert_eq!(reply.json()["owner"], "http://10.0.0.2:9733");
+    }
+    assert_eq!(cluster.get("/readyz").await.ok(200)["ready"], true);
+    assert_eq!(cluster.post("/v1/tasks?wait=applied", "{}").await.problem(421).0, "elsewhere");
+    assert_eq!(cluster.sent(), 0);
+    cluster.post("/v1/tasks", "{}").await.ok(202);
+}
+
+#[tokio::test]
+async fn a_position_that_is_not_reached_is_waited_for() {
+    let cluster = Cluster::new();
+    let waiting = {
+        let cluster = cluster.clone();
+        tokio::spawn(async move { cluster.get("/v1/pools/default/tasks/t-1?min_position=p1.0-0").await })
+    };
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    cluster.post("/v1/tasks", r#"{"id":"t-1"}"#).await.ok(202);
+    assert_eq!(waiting.await.unwrap().ok(200)["id"], "t-1");
+    let reply = cluster.get("/v1/pools/default/tasks/t-1?min_position=p1.0-99").await;
+    assert_eq!(reply.problem(503), ("not_applied".into(), "min_position".into()));
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_problems() {
+    let cluster = Cluster::new();
+    cluster.get("/nothing").await.problem(404);
+    cluster.get("/v1/pools/default/workers/w1/drain").await.problem(405);
+    let long = format!("/v1/pools/default/tasks/{}", "x".repeat(5_000));
+    cluster.get(&long).await.problem(414);
+}

@@ -1,0 +1,9 @@
+//! Requests against the routes, over the real core: what is sent is decided at once and committed to a store in memory.
+
+mod bodies;
+mod cluster;
+mod doors;
+mod grid;
+mod orders;
+mod reads;
+mod streams;

@@ -1,0 +1,127 @@
+//! Orders: submit, cancel, requeue, drain, with and without waiting for the decision.
+
+use std::sync::atomic::Ordering;
+
+use axum::http::header;
+
+use super::cluster::Cluster;
+
+#[tokio::test]
+async fn a_submit_is_acknowledged_and_can_be_read_at_its_position() {
+    let cluster = Cluster::new();
+    let reply = cluster.post("/v1/tasks", r#"{"id":"a/b","command":["true"]}"#).await;
+    assert_eq!(reply.headers[header::LOCATION], "/v1/pools/default/tasks/a%2Fb");
+    let sent = reply.ok(202);
+    assert_eq!(sent["tasks"][0]["outcome"], "sent");
+    assert_eq!(sent["warnings"][0]["code"], "no_live_worker");
+    let position = sent["position"].as_str().unwrap();
+    for path in
+        ["/v1/pools/default/tasks/a%2Fb", "/v1/pools/default/tasks/a/b", "/v1/tasks/a%2Fb", "/v1/tasks/a/b"]
+    {
+        let task = cluster.get(&format!("{path}?min_position={position}")).await.ok(200);
+        assert_eq!((&task["id"], &task["state"]), (&"a/b".into(), &"QUEUED".into()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_submit_that_waits_is_answered_with_the_decision() {
+    let cluster = Cluster::new();
+    cluster.join("w1", 1);
+    let path = "/v1/tasks?wait=applied";
+    let accepted = cluster.post(path, r#"{"id":"t-1"}"#).await.ok(201);
+    assert_eq!(accepted["tasks"][0]["outcome"], "accepted");
+    assert_eq!(accepted["warnings"].as_array().unwrap().len(), 0);
+    let repeated = cluster.post(path, r#"{"id":"t-1"}"#).await.ok(200);
+    assert_eq!(repeated["tasks"][0]["outcome"], "repeated");
+    let conflict = cluster.post(path, r#"{"id":"t-1","priority":3}"#).await;
+    assert_eq!(conflict.problem(409), ("conflict".into(), "id".into()));
+    let refused = cluster.post(path, r#"{"id":"t-2","reply_to":"elsewhere"}"#).await;
+    assert_eq!(refused.problem(422), ("reply_topic_unknown".into(), "reply_to".into()));
+    let mixed = cluster.post(path, r#"[{"id":"t-3"},{"id":"t-1","priority":3}]"#).await;
+    mixed.problem(409);
+    let outcomes: Vec<_> =
+        mixed.json()["tasks"].as_array().unwrap().iter().map(|t| t["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["accepted", "refused"]);
+}
+
+#[tokio::test]
+async fn many_tasks_become_few_commands_and_keep_their_order() {
+    let cluster = Cluster::new();
+    let list: Vec<String> = (0..2_500).map(|n| format!(r#"{{"id":"t-{n}"}}"#)).collect();
+    let sent = cluster.post("/v1/tasks?wait=applied", &format!("[{}]", list.join(","))).await.ok(201);
+    assert_eq!(cluster.sent(), 3);
+    let tasks = sent["tasks"].as_array().unwrap();
+    assert_eq!(tasks.len(), 2_500);
+    assert!(
+        tasks
+            .iter()
+            .enumerate()
+            .all(|(n, task)| task["id"] == format!("t-{n}") && task["outcome"] == "accepted")
+    );
+}
+
+#[tokio::test]
+async fn ids_are_made_up_where_there_are_none() {
+    let cluster = Cluster::new();
+    for body in ["{}", r#"{"id":null}"#, r#"{"command":["true"]}"#] {
+        let sent = cluster.post("/v1/tasks?wait=applied", body).await.ok(201);
+        assert_eq!(sent["tasks"][0]["id"].as_str().unwrap().len(), 26, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_decided_in_time_says_so() {
+    let cluster = Cluster::new();
+    cluster.is_stalled.store(true, Ordering::Relaxed);
+    let sent = cluster.post("/v1/tasks?wait=applied&wait_ms=50", r#"{"id":"t-1"}"#).await.ok(202);
+    assert_eq!(sent["tasks"][0]["outcome"], "undecided");
+    assert!(sent["note"].is_string());
+    let order = cluster.post("/v1/pools/default/tasks/t-1/cancel?wait=applied&wait_ms=50", "").await.ok(202);
+    assert!(order["note"].is_string() && order.get("outcome").is_none());
+}
+
+#[tokio::test]
+async fn a_broker_that_is_away_is_a_503_that_can_be_repeated() {
+    let cluster = Cluster::new();
+    cluster.is_away.store(true, Ordering::Relaxed);
+    let reply = cluster.post("/v1/tasks", r#"{"id":"t-1"}"#).await;
+    assert_eq!(reply.problem(503).0, "broker");
+    assert!(reply.headers.contains_key(header::RETRY_AFTER));
+    assert_eq!(reply.json()["tasks"][0]["id"], "t-1");
+}
+
+#[tokio::test]
+async fn cancel_and_requeue_go_through_the_whole_life() {
+    let cluster = Cluster::new();
+    let task = "/v1/pools/default/tasks/t-1";
+    let submit = r#"{"id":"t-1","payload":{"n":12345678901234567890},"command":["true"]}"#;
+    cluster.post("/v1/tasks?wait=applied", submit).await.ok(201);
+    assert_eq!(cluster.post(&format!("{task}/requeue"), "").await.problem(409).0, "not_terminal");
+    let cancelled =
+        cluster.post(&format!("{task}/cancel?wait=applied"), r#"{"reason":"wrong book"}"#).await.ok(200);
+    assert_eq!(cancelled["outcome"], "applied");
+    let shown = cluster.get(task).await.ok(200);
+    assert_eq!((&shown["state"], &shown["source"]), (&"CANCELLED".into(), &"history".into()), "{shown}");
+    let again = cluster.post(&format!("{task}/cancel?wait=applied"), "").await;
+    assert_eq!(again.problem(409).0, "already_terminal");
+    let unknown = cluster.post("/v1/pools/default/tasks/t-9/cancel?wait=applied", "").await;
+    assert_eq!(unknown.problem(404).0, "unknown_task");
+    cluster.post(&format!("{task}/requeue?wait=applied"), "{}").await.ok(200);
+    let reply = cluster.get(task).await;
+    let shown = reply.ok(200);
+    assert_eq!((&shown["state"], &shown["generation"]), (&"QUEUED".into(), &1.into()));
+    assert!(reply.text.contains("12345678901234567890"), "the payload is as it was: {}", reply.text);
+}
+
+#[tokio::test]
+async fn draining_reaches_the_worker() {
+    let cluster = Cluster::new();
+    cluster.join("w1", 2);
+    let worker = "/v1/pools/default/workers/w1";
+    cluster.post(&format!("{worker}/drain?wait=applied"), "").await.ok(200);
+    assert_eq!(cluster.get(worker).await.ok(200)["state"], "DRAINING");
+    cluster.post(&format!("{worker}/undrain?wait=applied"), "{}").await.ok(200);
+    assert_eq!(cluster.get(worker).await.ok(200)["state"], "ACTIVE");
+    let unknown = cluster.post("/v1/pools/default/workers/w9/drain?wait=applied", "").await;
+    assert_eq!(unknown.problem(404).0, "unknown_worker");
+}
