@@ -59,11 +59,6 @@ impl Client {
         Self { url: url.trim_end_matches('/').to_owned(), token: None, agent: config.into() }
     }
 
-    /// The server's address.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
     /// The answer to a GET, followed once to the instance that knows.
     pub(crate) fn raw_get(&self, path: &str) -> Result<Answer, Failure> {
         self.follow(path, |url| self.with_token(self.agent.get(url)).call())

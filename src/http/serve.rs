@@ -53,7 +53,8 @@ pub async fn serve(
     let router = routes::router(&Shared::new(parts, shutdown.clone()), guard);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut stop = shutdown.clone();
-    let mut stop = pin!(stop.wait_for(|stopping| *stopping));
+    // The guard that `wait_for` returns must not live across another await.
+    let mut stop = pin!(async move { drop(stop.wait_for(|stopping| *stopping).await) });
     tracing::info!(%at, "HTTP is served");
     loop {
         // Who comes when all places are taken waits in the listener's backlog.
@@ -62,7 +63,7 @@ pub async fn serve(
             (place, listener.accept().await)
         };
         tokio::select! {
-            _ = &mut stop => break,
+            () = &mut stop => break,
             (place, accepted) = next => match (place, accepted) {
                 (Some(place), Ok((stream, _))) => open(stream, &router, place, shutdown.clone()),
                 (_, Err(error)) => {

@@ -26,6 +26,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// A session that lasted so long was a good one: the next pause is short again.
 const GOOD_SESSION: Duration = Duration::from_secs(30);
 
+/// A store that has to be rebuilt more often is not what is damaged.
+const REBUILDS_MAX: u32 = 3;
+
 /// Where and how stores lie.
 #[derive(Clone)]
 pub(super) struct StoreSettings {
@@ -77,6 +80,7 @@ impl Processor {
 
 fn run(partition: &Partition, conn: &Connection, stores: &StoreSettings, settings: &Settings) {
     let mut pause = PAUSE_MIN;
+    let mut rebuilds = 0;
     while !partition.is_stopping() {
         let served = Served(partition);
         let ended = with_store(partition, conn, stores, settings);
@@ -91,8 +95,18 @@ fn run(partition: &Partition, conn: &Connection, stores: &StoreSettings, setting
                 break;
             }
             Ok(End::Halted) => wait_for_stop(partition),
+            Err(StateError::Rebuild(why)) if rebuilds >= REBUILDS_MAX => {
+                tracing::error!(
+                    partition = partition.number,
+                    why,
+                    "this partition is halted: its store was rebuilt from \
+                     the changelog and still can't be continued, so the changelog itself is damaged"
+                );
+                wait_for_stop(partition);
+            }
             Err(error) => {
                 tracing::warn!(partition = partition.number, %error, "the store can't be opened, trying again");
+                rebuilds += u32::from(matches!(error, StateError::Rebuild(_)));
                 partition.metrics.recovered(partition.number, "store");
                 thread::sleep(pause);
                 pause = (pause * 2).min(PAUSE_MAX);
@@ -256,8 +270,8 @@ fn halt(partition: &Partition, lost: &KafkaFailure) {
     tracing::error!(
         partition = partition.number,
         %lost,
-        "this partition is halted: input that it has not processed is gone (retention was too short, or the topic was \
-         made again). Nothing is skipped by itself: restore the topic, or remove the namespace's state and topics"
+        "this partition is halted: records that it needs are gone (retention was too short, or the topic was cut or made \
+         again). Nothing is skipped by itself: restore the topic, or remove the namespace's topics and state"
     );
 }
 

@@ -105,9 +105,21 @@ fn inputs(partition: &Partition, conn: &Connection, checkpoint: &Checkpoint) -> 
 /// Reads the changelog from the store's position to the high watermark.
 fn restore(partition: &Partition, conn: &Connection, store: &dyn Store) -> Result<RestoreReport, Broken> {
     let topic = partition.names.changelog();
-    let (_, end) = high_watermark(conn, &topic, partition.number)?;
+    let (first, end) = high_watermark(conn, &topic, partition.number)?;
     let end = NextOffset(end);
-    let mut restore = Restore::new(&GridSchema, store, store.checkpoint()?, end)?;
+    let known = store.checkpoint()?;
+    if let Some(ahead) = known.as_ref().filter(|checkpoint| checkpoint.changelog > end) {
+        // The log was cut or made again. To start over would decide again what was decided: a person has to know.
+        return Err(KafkaFailure::Lost {
+            topic,
+            partition: partition.number,
+            wanted: ahead.changelog.0,
+            first,
+            last: end.0,
+        }
+        .into());
+    }
+    let mut restore = Restore::new(&GridSchema, store, known, end)?;
     let began = Instant::now();
     if !restore.is_done(None, end) {
         let mut reader = ChangelogReader::open(conn, &topic, partition.number, restore.start().0)?;

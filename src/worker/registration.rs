@@ -52,6 +52,9 @@ pub enum Departure {
     Replaced,
 }
 
+/// An attempt's thread is done.
+type Finished = (Key, Finish);
+
 /// One session and what it works with.
 pub(crate) struct Registration {
     session: Session,
@@ -59,7 +62,7 @@ pub(crate) struct Registration {
     link: Box<dyn Link>,
     handler: Arc<dyn Handler>,
     orders: Arc<Orders>,
-    finishes: (Sender<(Key, Finish)>, Receiver<(Key, Finish)>),
+    finishes: (Sender<Finished>, Receiver<Finished>),
     notes: Receiver<Note>,
     retry_at: Instant,
     stop_seen_at: Option<Instant>,

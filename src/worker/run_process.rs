@@ -214,11 +214,11 @@ fn is_settable(name: &str, value: &str) -> bool {
 fn cannot_start(program: &str, assignment: &Assignment, error: &io::Error) -> Finish {
     let place = assignment.cwd.as_ref().map(|cwd| format!(" in {cwd}")).unwrap_or_default();
     let message = format!("`{program}` can't be started{place}: {error}");
-    match error.kind() {
-        // Out of processes or memory: another time or place may do.
-        io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => Finish::failed("spawn", message),
-        io::ErrorKind::InvalidInput => final_failure("spawn", message),
-        _elsewhere_it_may_exist => Finish::failed("spawn", message),
+    // Arguments that no machine takes are final; anything else may do at another time or place.
+    if error.kind() == io::ErrorKind::InvalidInput {
+        final_failure("spawn", message)
+    } else {
+        Finish::failed("spawn", message)
     }
 }
 

@@ -107,6 +107,7 @@ fn is_test_file(path: &str) -> bool {
     path.starts_with("tests/")
         || path.contains("/tests/")
         || path.ends_with("/tests.rs")
+        || path.ends_with("_tests.rs")
         || path.starts_with("benches/")
 }
 

@@ -90,6 +90,7 @@ fn show(arguments: &Arguments, place: &Place, children: &Children, orders: &EndO
     say(&format!("server ready: {url}"));
     let client = Client::at(&url);
     let job = format!("portfolio-{}", ulid::Ulid::generate().to_string().to_lowercase());
+    await_workers(&client, &is_over).map_err(|failure| children.explain(failure))?;
     let began = Instant::now();
     submit(&client, &job, arguments.tasks)?;
     await_job(&client, &job, arguments.tasks, &is_over).map_err(|failure| children.explain(failure))?;
@@ -101,6 +102,23 @@ fn show(arguments: &Arguments, place: &Place, children: &Children, orders: &EndO
         while !orders.came_within(Duration::from_millis(200)) && !children.has_ended() {}
     }
     if is_right { Ok(()) } else { Err(Failure::Incomplete("the result is not as it must be".to_owned())) }
+}
+
+/// Until both take work, so that the figures are those of the work.
+fn await_workers(client: &Client, is_over: &dyn Fn() -> bool) -> Outcome {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let path = format!("/v1/pools/{POOL}/workers?state=ACTIVE");
+    while client.list(&path, "workers", 100).map_or(0, |workers| workers.len()) < 2 {
+        if is_over() {
+            return Err(Failure::Incomplete("stopped before the workers had joined".to_owned()));
+        }
+        if Instant::now() >= deadline {
+            return Err(Failure::TimedOut("the workers have not joined within a minute".to_owned()));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    say("two workers ready, 4 slots each");
+    Ok(())
 }
 
 fn submit(client: &Client, job: &str, count: u32) -> Outcome {

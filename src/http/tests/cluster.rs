@@ -111,7 +111,14 @@ impl Cluster {
                 Effect::Send { message: ToWorker::Assign { attempt, .. }, .. } => {
                     inside.assigned.push(attempt)
                 }
-                _ => {}
+                Effect::Publish { .. }
+                | Effect::Send { .. }
+                | Effect::Reply { .. }
+                | Effect::Bury { .. }
+                | Effect::EnsureChannel { .. }
+                | Effect::ForgetChannel { .. }
+                | Effect::EnsureReply { .. }
+                | Effect::Count { .. } => {}
             }
         }
     }
@@ -163,15 +170,19 @@ impl Cluster {
         at: &str,
     ) -> Router {
         let guard = Guard::new(&access, at.parse().unwrap()).unwrap();
-        let parts = Parts {
+        let parts = self.parts(access, feed);
+        routes::router(&Shared::new(parts, watch::channel(false).1), guard)
+    }
+
+    pub(super) fn parts(self: &Arc<Self>, access: Access, feed: Arc<dyn EventFeed>) -> Parts {
+        Parts {
             registry: Arc::clone(&self.registry),
             sink: Arc::new(Sink(Arc::clone(self))),
             feed,
             metrics: Arc::new(|| "yardmaster_up 1\n".to_owned()),
             settings: self.settings.clone(),
             access,
-        };
-        routes::router(&Shared::new(parts, watch::channel(false).1), guard)
+        }
     }
 
     pub(super) fn router(self: &Arc<Self>) -> Router {

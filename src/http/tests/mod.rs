@@ -2,6 +2,7 @@
 
 mod bodies;
 mod cluster;
+mod connection;
 mod doors;
 mod grid;
 mod orders;

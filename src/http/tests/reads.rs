@@ -11,7 +11,7 @@ use super::cluster::Cluster;
 async fn busy() -> std::sync::Arc<Cluster> {
     let cluster = Cluster::new();
     let task = |n: u32| {
-        let (queue, tag) = if n % 2 == 0 { ("even", "EUR") } else { ("odd", "USD") };
+        let (queue, tag) = if n.is_multiple_of(2) { ("even", "EUR") } else { ("odd", "USD") };
         format!(
             r#"{{"id":"t-{n}","job":"risk/42","queue":"{queue}","priority":{},"tags":{{"curve":"{tag}"}}}}"#,
             10 - n

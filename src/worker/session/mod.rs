@@ -82,6 +82,7 @@ enum Leaving {
 
 /// What the driver is to do.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a handful at a time, handed over at once")]
 pub(crate) enum Action {
     /// Put it into the outbox.
     Say(Status),

@@ -210,13 +210,13 @@ fn is_listed(ctx: &Ctx<'_, '_>, task: &LiveTask, listed: &BTreeSet<(&TaskId, u32
 
 /// The attempt goes on in a later life of its worker; its token stays.
 fn adopt(ctx: &mut Ctx<'_, '_>, from: &Sender, mut task: LiveTask) -> Result<(), StateError> {
-    if let Some(open) = &mut task.open {
-        if open.incarnation != from.incarnation {
-            open.given_to.get_or_insert_with(|| open.incarnation.clone());
-            open.incarnation = from.incarnation.clone();
-            // The welcome names it, so who has read the welcome knows it.
-            open.seq = MessageSeq(1);
-        }
+    if let Some(open) = &mut task.open
+        && open.incarnation != from.incarnation
+    {
+        open.given_to.get_or_insert_with(|| open.incarnation.clone());
+        open.incarnation = from.incarnation.clone();
+        // The welcome names it, so who has read the welcome knows it.
+        open.seq = MessageSeq(1);
     }
     ctx.put_task(task)
 }

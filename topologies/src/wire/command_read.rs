@@ -61,10 +61,7 @@ fn find_pool(object: &Object<'_>) -> Result<Pool, Undecodable> {
     if let Some(pool) = object.name("pool", Pool::parse).map_err(bad)? {
         return Ok(pool);
     }
-    let inner = match object.object("task") {
-        Ok(Some(task)) => Some(task),
-        Ok(None) | Err(_) => first_of(object),
-    };
+    let inner = object.glance("task").or_else(|| first_of(object));
     match inner.map(|task| task.name("pool", Pool::parse)) {
         Some(Ok(Some(pool))) => Ok(pool),
         Some(Err(fault)) => Err(bad(fault)),
@@ -78,7 +75,7 @@ fn first_of<'a>(object: &Object<'a>) -> Option<Object<'a>> {
 }
 
 fn refusal(object: &Object<'_>, action: String, fault: Fault) -> Refusal {
-    let task = object.object("task").ok().flatten();
+    let task = object.glance("task");
     let source = task.as_ref().unwrap_or(object);
     Refusal {
         action,

@@ -80,6 +80,13 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// An object inside another one, whatever stands in it twice: to find out whom a bad command is from.
+    pub(crate) fn glance(&self, name: &str) -> Option<Self> {
+        let raw = self.raw(name)?;
+        let entries = serde_json::from_str(raw.get()).ok()?;
+        Some(Self { entries, path: self.at(name) })
+    }
+
     /// The key that stands twice, if one does.
     pub(crate) fn duplicate(&self) -> Option<&str> {
         let mut keys: Vec<&str> = self.entries.0.iter().map(|(key, _)| key.0.as_ref()).collect();
