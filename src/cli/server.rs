@@ -110,7 +110,7 @@ pub(crate) fn start(config: Config) -> Result<Running, Failure> {
         advertise: config.http_advertise.clone(),
     };
     let server = Server::start(config)?;
-    let metrics = Arc::clone(&server.metrics);
+    let figures = Arc::clone(&server);
     let sink: Arc<dyn http::CommandSink> = Arc::clone(&server.submitter) as Arc<dyn http::CommandSink>;
     let feed = http::KafkaFeed {
         connection: server.connection.clone(),
@@ -121,7 +121,7 @@ pub(crate) fn start(config: Config) -> Result<Running, Failure> {
         registry: Arc::clone(&server.registry),
         sink,
         feed: Arc::new(feed),
-        metrics: Arc::new(move || metrics.render()),
+        metrics: Arc::new(move || figures.render_metrics()),
         settings: server.config.settings.clone(),
         access,
     };

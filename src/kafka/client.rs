@@ -11,7 +11,7 @@ use super::error::{KafkaFailure, Result};
 const NO_GROUP: &str = "yardmaster-nobody-joins";
 
 /// Properties on which exactly-once, or this module's own timing, rests.
-const OWNED: [&str; 38] = [
+const OWNED: [&str; 39] = [
     "acks",
     "allow.auto.create.topics",
     "auto.commit.enable",
@@ -35,6 +35,7 @@ const OWNED: [&str; 38] = [
     "linger.ms",
     "max.in.flight",
     "max.in.flight.requests.per.connection",
+    "message.max.bytes",
     "message.send.max.retries",
     "message.timeout.ms",
     "metadata.broker.list",
@@ -51,6 +52,11 @@ const OWNED: [&str; 38] = [
     "transaction.timeout.ms",
     "transactional.id",
 ];
+
+/// The largest record that a processor may write, and so the `max.message.bytes` of the topics that it writes to. What
+/// comes in is held below Kafka's usual 1 MiB; a task's last event has its whole spec, its result and its attempts, and
+/// a record that does not fit would fail its batch for ever.
+pub const RECORD_BYTES_MAX: &str = "4194304";
 
 /// Where Kafka is, and how to get in.
 #[derive(Clone, Default)]
@@ -150,6 +156,7 @@ impl Connection {
         let mut config = self.producer()?;
         config
             .set("transactional.id", id)
+            .set("message.max.bytes", RECORD_BYTES_MAX)
             .set("transaction.timeout.ms", "10000")
             .set("message.timeout.ms", "9000");
         Ok(config)

