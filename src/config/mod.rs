@@ -14,6 +14,9 @@ use std::time::Duration;
 use yardmaster_topologies::settings::{Limits, Settings};
 use yardmaster_topologies::time::Millis;
 
+/// How long the topic of events is kept; see `runtime/names.rs`.
+const EVENTS_KEPT: Duration = Duration::from_secs(8 * 86_400);
+
 /// Why a configuration was not taken: names the key, what was found, and the way out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
@@ -162,6 +165,20 @@ impl Config {
                 cause: "the first wait must not be longer than the longest".into(),
             });
         }
+        for (key, kept) in [
+            ("retention.completed", settings.history_completed),
+            ("retention.failed", settings.history_failed),
+        ] {
+            if kept.as_duration() >= EVENTS_KEPT {
+                return Err(ConfigError::Value {
+                    key: key.into(),
+                    value: self.shown.get(key).cloned().unwrap_or_default(),
+                    cause:
+                        "must be shorter than the 8d for which the events topic keeps what history is made of"
+                            .into(),
+                });
+            }
+        }
         if self.instance_timeout < Duration::from_secs(1) {
             return Err(ConfigError::Value {
                 key: "instance.timeout".into(),
@@ -252,6 +269,12 @@ mod tests {
     fn keys_that_don_t_fit_are_both_named() {
         let error = with(&[("worker.lease", "4s"), ("worker.heartbeat", "2s")]).unwrap_err().to_string();
         assert!(error.contains("worker.lease") && error.contains("worker.heartbeat"), "{error}");
+    }
+
+    #[test]
+    fn history_can_t_outlive_its_events() {
+        let error = with(&[("retention.failed", "8d")]).unwrap_err().to_string();
+        assert!(error.starts_with("retention.failed = 8d:"), "{error}");
     }
 
     #[test]
