@@ -4,14 +4,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use yardmaster_state::{Checkpoint, NextOffset, Restore, RestoreReport, StateError, Store};
+use yardmaster_state::{
+    Checkpoint, KeyWriter, NextOffset, Restore, RestoreReport, StateError, Store, prefix_end, scan_rows,
+};
 use yardmaster_topologies::driver::Grid;
 use yardmaster_topologies::event::Local;
 use yardmaster_topologies::settings::Settings;
-use yardmaster_topologies::tables::GridSchema;
+use yardmaster_topologies::tables::{GridSchema, WorkerTable, byte};
 use yardmaster_topologies::time::ProcessorMs;
 use yardmaster_topologies::topology::{STATUS, TASKS};
 use yardmaster_topologies::wire::Defaults;
+use yardmaster_topologies::worker::WorkerState;
 
 use super::clock::Clock;
 use super::partition::Partition;
@@ -34,6 +37,7 @@ pub(super) fn begin<'p>(
     let report = restore(partition, conn, store.as_ref())?;
     let rewrite = report.torn.into_iter().map(|torn| torn.key).collect();
     let checkpoint = store.checkpoint()?.unwrap_or_default();
+    ask_again(partition, store.as_ref())?;
     let source = inputs(partition, conn, &checkpoint)?;
     let known = Grid::settings(store.as_ref())?;
     let mut local = Vec::new();
@@ -55,6 +59,18 @@ pub(super) fn begin<'p>(
         local,
         rewrite,
     })
+}
+
+/// Workers that wait for their channel: whoever was asked to make it may have been killed before it did.
+fn ask_again(partition: &Partition, store: &dyn Store) -> Result<(), Broken> {
+    let all = KeyWriter::new(byte::WORKER).finish();
+    for ((pool, worker), row) in scan_rows::<WorkerTable>(store, &all, &prefix_end(&all), usize::MAX)? {
+        let waits = matches!(row.state, WorkerState::Joining | WorkerState::Lost);
+        if waits && !row.channel_ready {
+            partition.ensure_channel(pool, worker);
+        }
+    }
+    Ok(())
 }
 
 /// Both inputs have a position, also before the first batch.

@@ -234,8 +234,7 @@ fn cli() {
     jobs_by_command(&server);
     assert!(words(&["task", "list", "--json"], 0).contains("c-1"));
     words(&["worker", "list"], 0);
-    // The issue names no code for what is not there; the program counts it as a wrong request.
-    words(&["task", "show", "nobody"], 2);
+    words(&["task", "show", "nobody"], 1);
     words(&["submit", "--no-such-flag"], 2);
     words(&["task", "list", "--url", &format!("http://127.0.0.1:{}", free_port())], 3);
     drop(worker);
