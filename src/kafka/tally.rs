@@ -9,6 +9,14 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use super::error::{code_of, is_missing};
 
+/// How many topics are watched.
+pub(super) const WATCHED: usize = 2;
+
+/// What a record carries so that its delivery can be told: its number, and which watched topic it goes to, if one.
+pub(super) fn opaque(number: usize, watched: Option<usize>) -> usize {
+    number.saturating_mul(WATCHED + 1) + watched.map_or(0, |at| at + 1)
+}
+
 /// What was reported since the last reset.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Counts {
@@ -22,11 +30,11 @@ pub(super) struct Counts {
     pub(super) missing_topics: Vec<String>,
     /// Topics that records failed to reach for any other reason.
     pub(super) unreached_topics: Vec<String>,
-    /// Number and offset of the last watched record.
-    pub(super) watched: Option<(usize, i64)>,
+    /// Number and offset of the last record to each watched topic.
+    pub(super) watched: [Option<(usize, i64)>; WATCHED],
 }
 
-/// The context that keeps count. The opaque of a record is its number when it is watched, else 0.
+/// The context that keeps count.
 #[derive(Debug, Default)]
 pub(super) struct Tally(Mutex<Counts>);
 
@@ -56,13 +64,16 @@ impl ClientContext for Tally {}
 impl ProducerContext for Tally {
     type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+    fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
         let mut counts = self.lock();
         match result {
             Ok(message) => {
                 counts.delivered += 1;
-                if number > 0 && counts.watched.is_none_or(|(last, _)| last < number) {
-                    counts.watched = Some((number, message.offset()));
+                let (number, topic) = (opaque / (WATCHED + 1), opaque % (WATCHED + 1));
+                if let Some(watched) = topic.checked_sub(1).and_then(|at| counts.watched.get_mut(at))
+                    && watched.is_none_or(|(last, _)| last < number)
+                {
+                    *watched = Some((number, message.offset()));
                 }
             }
             Err((error, message)) => {

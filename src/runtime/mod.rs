@@ -4,6 +4,7 @@ mod channels;
 mod clock;
 mod deadletter;
 mod figures;
+mod history;
 mod membership;
 mod names;
 mod partition;

@@ -36,7 +36,7 @@ pub(super) struct Partition {
     pub(super) local: Mutex<Receiver<Local>>,
     pub(super) position: watch::Sender<Committed>,
     pub(super) epoch: AtomicU64,
-    pub(super) stop: AtomicBool,
+    pub(super) stop: Arc<AtomicBool>,
 }
 
 impl Partition {

@@ -1,6 +1,7 @@
 //! The thread of one owned partition: opens its store, begins sessions, makes batches, and recovers from any doubt in the
 //! one way there is.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
@@ -34,6 +35,8 @@ const REBUILDS_MAX: u32 = 3;
 pub(super) struct StoreSettings {
     pub(super) state_dir: std::path::PathBuf,
     pub(super) namespace: String,
+    /// The ids of the topics that a store follows from, by name: one that was made again has another id.
+    pub(super) topics: BTreeMap<String, String>,
     pub(super) cache: BlockCache,
 }
 
@@ -104,6 +107,10 @@ fn run(partition: &Partition, conn: &Connection, stores: &StoreSettings, setting
                 );
                 wait_for_stop(partition);
             }
+            Err(error @ StateError::Foreign { .. }) => {
+                tracing::error!(partition = partition.number, %error, "this partition is halted");
+                wait_for_stop(partition);
+            }
             Err(error) => {
                 tracing::warn!(partition = partition.number, %error, "the store can't be opened, trying again");
                 rebuilds += u32::from(matches!(error, StateError::Rebuild(_)));
@@ -149,7 +156,7 @@ fn with_store(
         namespace: stores.namespace.clone(),
         partition: u32::try_from(partition.number).unwrap_or_default(),
         partitions: u32::try_from(partition.partitions).unwrap_or_default(),
-        topics: std::collections::BTreeMap::new(),
+        topics: stores.topics.clone(),
     };
     let directory = StateDirectory::open(&stores.state_dir, &marker)?;
     let path = directory.store_path();

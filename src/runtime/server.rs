@@ -18,7 +18,7 @@ use super::partition::Partition;
 use super::processor::{Processor, StoreSettings};
 use super::registry::{Committed, Registry};
 use crate::config::Config;
-use crate::kafka::{Connection, KafkaFailure, Submitter, Topics};
+use crate::kafka::{Connection, KafkaFailure, Submitter, Topics, topic_ids};
 use crate::metrics::Metrics;
 
 /// A processor that was fenced is started again at most this often, while the placement names this instance.
@@ -63,6 +63,7 @@ impl Server {
                 tracing::info!(topic = found.name, "created");
             }
         }
+        let ids = topic_ids(&connection, &[names.tasks(), names.status(), names.changelog()])?;
         let submitter = Arc::new(Submitter::new(&connection, &names.tasks(), config.partitions)?);
         let server = Arc::new(Self {
             registry: Arc::new(Registry::new(config.partitions)),
@@ -78,7 +79,7 @@ impl Server {
         let names = server.names.clone();
         spawn("topics", move || work(&topics, &names, &queue))?;
         let shared = Arc::clone(&server);
-        let thread = spawn("placement", move || Owner::new(shared, sender).follow())?;
+        let thread = spawn("placement", move || Owner::new(shared, sender, ids).follow())?;
         *server.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(thread);
         Ok(server)
     }
@@ -113,10 +114,11 @@ struct Owner {
 }
 
 impl Owner {
-    fn new(server: Arc<Server>, topics: Sender<TopicWork>) -> Self {
+    fn new(server: Arc<Server>, topics: Sender<TopicWork>, ids: BTreeMap<String, String>) -> Self {
         let stores = StoreSettings {
             state_dir: server.config.state_dir.clone(),
             namespace: server.config.namespace.clone(),
+            topics: ids,
             cache: BlockCache::new(server.config.store_cache_bytes),
         };
         Self {
@@ -228,7 +230,7 @@ impl Owner {
             local: Mutex::new(local),
             position,
             epoch: AtomicU64::new(epoch),
-            stop: AtomicBool::new(false),
+            stop: Arc::new(AtomicBool::new(false)),
         });
         let settings = server.config.settings.clone();
         match Processor::start(partition, server.connection.clone(), self.stores.clone(), settings) {

@@ -17,6 +17,7 @@ use yardmaster_topologies::wire::Defaults;
 use yardmaster_topologies::worker::WorkerState;
 
 use super::clock::Clock;
+use super::history;
 use super::partition::Partition;
 use super::step::{Broken, Session};
 use crate::kafka::{ChangelogReader, Connection, KafkaFailure, Source, Transactions, high_watermark};
@@ -33,10 +34,11 @@ pub(super) fn begin<'p>(
 ) -> Result<Session<'p>, Broken> {
     // Fence first: only then the high watermark proves that nothing of the owner before is still to come.
     let mut transactions = Transactions::claim(conn, &partition.names.transactional_id(partition.number))?;
-    transactions.watch(&partition.names.changelog());
+    transactions.watch([partition.names.changelog(), partition.names.events()]);
     let report = restore(partition, conn, store.as_ref())?;
     let rewrite = report.torn.into_iter().map(|torn| torn.key).collect();
     let checkpoint = store.checkpoint()?.unwrap_or_default();
+    history::catch_up(partition, conn, &store)?;
     ask_again(partition, store.as_ref())?;
     let source = inputs(partition, conn, &checkpoint)?;
     let known = Grid::settings(store.as_ref())?;

@@ -12,6 +12,7 @@ use yardmaster_topologies::topology::{STATUS, TASKS};
 use yardmaster_topologies::wire::{Defaults, Event, InputRange};
 
 use super::clock::Clock;
+use super::history;
 use super::partition::Partition;
 use super::send;
 use super::take::{Reading, Take, TakeLimits};
@@ -102,14 +103,16 @@ impl Session<'_> {
 
         // 4. Commit: from here on it has happened, whatever becomes of this process.
         let delivered = self.transactions.commit()?;
-        let batch_at = delivered.watched_offset.ok_or_else(|| {
-            KafkaFailure::Doubt("the commit did not report the offset of its batch record".to_owned())
-        })?;
+        let [Some(batch_at), Some(event_at)] = delivered.watched else {
+            let what = "the commit did not report the offsets of its batch record and its events";
+            return Err(KafkaFailure::Doubt(what.to_owned()).into());
+        };
 
         // 5. Store: the rows and the positions, in one write.
         let checkpoint = checkpoint(&seal, NextOffset(batch_at + 1));
         let Decided { mut batch, effects, .. } = decided;
         batch.checkpoint = Some(checkpoint.clone());
+        batch.writes.push(history::mark(event_at + 1));
         self.store.commit(&batch)?;
         self.checkpoint = checkpoint;
         self.local.clear();
@@ -119,7 +122,7 @@ impl Session<'_> {
         self.release(effects);
         self.partition.committed(&self.checkpoint);
         let metrics = &self.partition.metrics;
-        metrics.batch(self.partition.number, records, delivered.records, began.elapsed());
+        metrics.batch(self.partition.number, records, &delivered, began.elapsed());
         dead.iter().for_each(|letter| metrics.dead_letter(letter.reason.name()));
         Ok(())
     }

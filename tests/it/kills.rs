@@ -112,10 +112,23 @@ fn rebuild() {
     let before = digests(&server);
     server.wipe();
     server.restart();
+    history_is_back(&server, each);
     server.stop();
     let after = digests(&server);
     assert!(!before.is_empty(), "no store was found under {}", server.state_dir().display());
     assert_eq!(before, after, "\n{}", server.last_words());
+}
+
+/// What has ended is not in the changelog: it is read back from the events, in the background.
+fn history_is_back(server: &Server, each: usize) {
+    let found = || {
+        let whole = |pool: &&str| {
+            let path = format!("/v1/pools/{pool}/tasks/t-{}", each - 1);
+            server.http.get(&path).json()["source"] == "history"
+        };
+        POOLS.iter().all(|pool| whole(&pool)).then_some(())
+    };
+    await_some("history on the new disk", || server.last_words(), found);
 }
 
 /// By the stores' paths.

@@ -119,3 +119,41 @@ impl Table for HistoryByJobTable {
         Ok((HistoryKey { class, hour, pool, id: TaskId::trusted(key.tail()?) }, job))
     }
 }
+
+/// A mark in `events`: which of its records history has. Kept beside history, not logged: it says what this store has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HistoryMark {
+    /// The next record that is not in history, but for those of a refill that goes on.
+    Next = 0,
+    /// The next record of a refill in the background.
+    RefillNext = 1,
+    /// Where that refill ends.
+    RefillEnd = 2,
+}
+
+/// Offsets in the partition's `events` by mark.
+#[derive(Debug)]
+pub enum HistoryPositionTable {}
+
+impl Table for HistoryPositionTable {
+    const ID: u8 = byte::HISTORY_POSITION;
+    const NAME: &'static str = "history_position";
+    const CLASS: TableClass = TableClass::History;
+    const VERSION: u8 = 1;
+    const INDEXED: bool = false;
+    type Key = HistoryMark;
+    type Row = i64;
+
+    fn key(mark: &Self::Key) -> Vec<u8> {
+        KeyWriter::new(Self::ID).u8(*mark as u8).finish()
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self::Key, StateError> {
+        match open::<Self>(bytes)?.u8()? {
+            0 => Ok(HistoryMark::Next),
+            1 => Ok(HistoryMark::RefillNext),
+            2 => Ok(HistoryMark::RefillEnd),
+            other => Err(StateError::corrupted(format!("mark {other} of history is not known"))),
+        }
+    }
+}

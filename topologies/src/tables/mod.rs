@@ -9,7 +9,9 @@ mod index;
 mod logged;
 mod tracked;
 
-pub use history::{HistoryByJobTable, HistoryClass, HistoryKey, HistoryTable};
+pub use history::{
+    HistoryByJobTable, HistoryClass, HistoryKey, HistoryMark, HistoryPositionTable, HistoryTable,
+};
 pub use index::{
     ByJobTable, ByQueueTable, ByTagTable, ByWorkerTable, DueTable, ForgetTable, JobDueTable, LeaseDueTable,
     LeftTable, Line, ReadyKey, ReadyTable, TimerKey, TimerKind, TimerTable,
@@ -68,6 +70,8 @@ pub mod byte {
     pub const HISTORY: u8 = 0x40;
     /// History, track: ended tasks by class, hour, pool, job, id.
     pub const HISTORY_BY_JOB: u8 = 0x41;
+    /// History: how far `events` has been folded into it.
+    pub const HISTORY_POSITION: u8 = 0x42;
 }
 
 /// One table, for people and for tools.
@@ -88,7 +92,7 @@ const fn card<T: Table>() -> TableCard {
 }
 
 /// Every table, by byte.
-pub const TABLES: [TableCard; 22] = [
+pub const TABLES: [TableCard; 23] = [
     card::<TaskTable>(),
     card::<PayloadTable>(),
     card::<WorkerTable>(),
@@ -111,6 +115,7 @@ pub const TABLES: [TableCard; 22] = [
     card::<CounterTable>(),
     card::<HistoryTable>(),
     card::<HistoryByJobTable>(),
+    card::<HistoryPositionTable>(),
 ];
 
 /// All tables of the grid, for restoring.
