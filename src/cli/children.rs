@@ -1,19 +1,35 @@
-//! The demo's server and workers: children of this program, in groups of their own, ended in order.
+//! A server and workers as children of this program, in groups of their own, ended in order: for the demo and the bench.
 
 use std::fs::File;
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::Place;
-use crate::cli::failure::Failure;
-use crate::cli::output::say;
+use super::failure::Failure;
+use super::output::say;
 
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// All children, workers last.
+/// Where the parts are.
+pub(crate) struct Place {
+    pub(crate) data: PathBuf,
+    pub(crate) bootstrap: String,
+    pub(crate) namespace: String,
+    pub(crate) http: String,
+}
+
+impl Place {
+    /// Of the server.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.http)
+    }
+}
+
+/// All children, in the order of their start.
+#[derive(Default)]
 pub(crate) struct Children {
     all: Mutex<Vec<Running>>,
 }
@@ -25,23 +41,17 @@ struct Running {
 }
 
 impl Children {
-    /// One server, two workers with 4 slots. Their stdin is held open: they end when this process does, however it does.
-    pub(crate) fn start(place: &Place) -> Result<Self, Failure> {
-        let children = Self { all: Mutex::new(Vec::new()) };
+    /// A server whose stores lie under the place's data; `settings` are KEY=VALUE of its configuration.
+    pub(crate) fn add_server(&self, place: &Place, settings: &[&str]) -> Result<(), Failure> {
         let state = place.data.join("state").display().to_string();
-        children.add(place, "server", &["server", "--http", &place.http, "--state-dir", &state])?;
-        for name in ["worker-1", "worker-2"] {
-            let logs = place.data.join("task-logs").display().to_string();
-            children.add(
-                place,
-                name,
-                &["worker", "--pool", super::POOL, "--slots", "4", "--name", name, "--log-dir", &logs],
-            )?;
-        }
-        Ok(children)
+        let mut arguments = vec!["server", "--http", &place.http, "--state-dir", &state];
+        arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+        self.add(place, "server", &arguments)
     }
 
-    fn add(&self, place: &Place, name: &'static str, arguments: &[&str]) -> Result<(), Failure> {
+    /// A child that gets the place's broker and namespace. Its stdin is held open: it ends when this process does, however
+    /// that comes.
+    pub(crate) fn add(&self, place: &Place, name: &'static str, arguments: &[&str]) -> Result<(), Failure> {
         let log = place.data.join(format!("{name}.log"));
         let file = File::create(&log)?;
         let mut command = Command::new(std::env::current_exe()?);
@@ -86,7 +96,7 @@ impl Children {
         failure
     }
 
-    /// Workers first, so that they can say goodbye.
+    /// The last one first, so that workers can say goodbye.
     pub(crate) fn stop(&mut self) {
         let mut all = std::mem::take(&mut *self.lock());
         while let Some(mut running) = all.pop() {
@@ -113,4 +123,10 @@ impl Drop for Children {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// The usual port if it is free, else any.
+pub(crate) fn free_address() -> Result<String, Failure> {
+    let listener = TcpListener::bind("127.0.0.1:9733").or_else(|_| TcpListener::bind("127.0.0.1:0"))?;
+    Ok(listener.local_addr()?.to_string())
 }

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** only `output` prints, and nothing here knows how a task is decided.
 
+mod bench;
+mod children;
 mod client;
 mod config_show;
 mod demo;
@@ -80,6 +82,8 @@ enum Command {
     Config(config_show::Arguments),
     /// See it work: broker, server, two workers and a real job.
     Demo(demo::Arguments),
+    /// Measure tasks per second and dispatch latency beside the raw figures of the broker.
+    Bench(bench::Arguments),
     /// Price a small portfolio: what the demo's tasks do.
     #[command(hide = true)]
     PricePortfolio(price::Arguments),
@@ -150,6 +154,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Topics(arguments) => topology::run_topics(&arguments),
         Command::Config(arguments) => config_show::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::PricePortfolio(arguments) => price::run(&arguments),
     }
 }

@@ -3,8 +3,10 @@
 //!
 //! **Invariant:** no public signature here but that of `raw` (the bench's yardstick) mentions rdkafka.
 
+mod channels;
 mod client;
 mod error;
+mod flood;
 mod partition;
 mod raw;
 mod reader;
@@ -13,19 +15,23 @@ mod source;
 mod submit;
 mod tail;
 mod tally;
+mod topic_ids;
 mod topics;
 mod transaction;
 mod watermark;
 mod worker_link;
 
+pub use channels::Channels;
 pub use client::{Connection, RECORD_BYTES_MAX};
 pub use error::KafkaFailure;
+pub use flood::Flood;
 pub use partition::partition_of;
 pub use raw::{RawShape, raw_echo, raw_pass};
 pub use restore_reader::{ChangelogReader, ChangelogRecord};
 pub use source::{Source, Taken};
 pub use submit::{Position, Submitter};
 pub use tail::{Tail, TailRecord};
+pub use topic_ids::topic_ids;
 pub use topics::{Found, TopicWanted, Topics};
 pub use transaction::{Delivered, OutRecord, Transactions};
 pub use watermark::high_watermark;

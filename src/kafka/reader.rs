@@ -26,6 +26,8 @@ struct Place {
 pub(super) struct Reader {
     consumer: BaseConsumer,
     places: Vec<Place>,
+    /// Where the last record came from: they come in runs, so it is looked at first.
+    last: usize,
 }
 
 impl Reader {
@@ -42,7 +44,7 @@ impl Reader {
             kept.push(Place { topic, partition, start, next: start });
         }
         consumer.assign(&list).map_err(|error| failure("assigning partitions", "", &error))?;
-        Ok(Self { consumer, places: kept })
+        Ok(Self { consumer, places: kept, last: 0 })
     }
 
     /// Waits for one record and hands it to `read`, with the index of its place.
@@ -56,18 +58,20 @@ impl Reader {
             Some(Ok(message)) => message,
             Some(Err(error)) => return Err(self.sort(&error)),
         };
-        let found = self
-            .places
-            .iter_mut()
-            .enumerate()
-            .find(|(_, place)| place.partition == message.partition() && place.topic == message.topic());
-        let Some((index, place)) = found else {
+        let is_it = |place: &Place| place.partition == message.partition() && place.topic == message.topic();
+        let found = if self.places.get(self.last).is_some_and(is_it) {
+            Some(self.last)
+        } else {
+            self.places.iter().position(is_it)
+        };
+        let Some((index, place)) = found.and_then(|index| Some((index, self.places.get_mut(index)?))) else {
             return Err(KafkaFailure::Fatal(format!(
                 "got a record of {}-{}, which is not assigned",
                 message.topic(),
                 message.partition()
             )));
         };
+        self.last = index;
         place.next = message.offset() + 1;
         Ok(Some(read(index, &message)))
     }

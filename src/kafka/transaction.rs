@@ -11,7 +11,7 @@ use rdkafka::util::Timeout;
 
 use super::client::Connection;
 use super::error::{KafkaFailure, Result, code_of, failure, is_fenced, is_missing};
-use super::tally::Tally;
+use super::tally::{Tally, WATCHED, opaque};
 
 /// A little over the time in which librdkafka gives up on every record by itself.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -37,18 +37,21 @@ pub struct OutRecord<'a> {
 /// What a commit has put into Kafka.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivered {
-    /// The offset of the last record that was sent to the watched topic.
-    pub watched_offset: Option<i64>,
+    /// The offset of the last record that was sent to each watched topic.
+    pub watched: [Option<i64>; 2],
     /// How many records the transaction had.
     pub records: u64,
+    /// Their keys and values together, in bytes, before compression.
+    pub bytes: u64,
 }
 
 /// A claimed transactional id.
 pub struct Transactions {
     /// None only while it is dropped.
     producer: Option<BaseProducer<Tally>>,
-    watched_topic: Option<String>,
+    watched: [String; WATCHED],
     produced: u64,
+    bytes: u64,
     is_tainted: bool,
 }
 
@@ -65,16 +68,22 @@ impl Transactions {
             .map_err(|error| failure("creating a producer", "", &error))?;
         let claimed = producer.init_transactions(Timeout::Never);
         // Made before the result is looked at: a failed producer, too, is dropped by the helper thread.
-        let this = Self { producer: Some(producer), watched_topic: None, produced: 0, is_tainted: false };
+        let this = Self {
+            producer: Some(producer),
+            watched: <[String; WATCHED]>::default(),
+            produced: 0,
+            bytes: 0,
+            is_tainted: false,
+        };
         match claimed {
             Ok(()) => Ok(this),
             Err(error) => Err(this.unclaimed(transactional_id, &error)),
         }
     }
 
-    /// From the next [`Transactions::begin`] on, commits report the offset of the last record sent to this topic.
-    pub fn watch(&mut self, topic: &str) {
-        self.watched_topic = Some(topic.to_owned());
+    /// From the next [`Transactions::begin`] on, commits report the offset of the last record sent to each of these topics.
+    pub fn watch(&mut self, topics: [String; 2]) {
+        self.watched = topics;
     }
 
     /// Begins a transaction; costs nothing by itself.
@@ -85,7 +94,7 @@ impl Transactions {
         let producer = self.usable()?;
         producer.context().reset();
         let begun = producer.begin_transaction();
-        self.produced = 0;
+        (self.produced, self.bytes) = (0, 0);
         begun.map_err(|error| self.doubt(&format!("beginning: {error}"), Some(&error)))
     }
 
@@ -94,12 +103,13 @@ impl Transactions {
     /// # Errors
     /// `Fenced` or `Doubt`.
     pub fn send(&mut self, record: OutRecord<'_>) -> Result<()> {
-        let is_watched = self.watched_topic.as_deref() == Some(record.topic);
+        let watched = self.watched.iter().position(|topic| topic == record.topic);
         let number = usize::try_from(self.produced + 1).unwrap_or(usize::MAX);
-        let opaque = if is_watched { number } else { 0 };
+        let opaque = opaque(number, watched);
         match queue(self.usable()?, &record, opaque) {
             Ok(()) => {
                 self.produced += 1;
+                self.bytes += (record.key.len() + record.value.map_or(0, <[u8]>::len)) as u64;
                 Ok(())
             }
             Err(error) => Err(self.doubt(&format!("sending to {}: {error}", record.topic), Some(&error))),
@@ -129,8 +139,9 @@ impl Transactions {
         // Never means what is left of the transaction's timeout; other values may lose track of the state (rdkafka.h).
         match self.usable()?.commit_transaction(Timeout::Never) {
             Ok(()) => Ok(Delivered {
-                watched_offset: counts.watched.map(|(_, offset)| offset),
+                watched: counts.watched.map(|last| last.map(|(_, offset)| offset)),
                 records: counts.delivered,
+                bytes: self.bytes,
             }),
             Err(error) => Err(self.doubt(&format!("committing: {error}"), Some(&error))),
         }

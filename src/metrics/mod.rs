@@ -10,12 +10,15 @@ use prometheus::{
 use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::wire::Event;
 
+use crate::kafka::Delivered;
+
 /// All figures of one instance.
 pub struct Metrics {
     registry: Registry,
     batches: IntCounterVec,
     taken: IntCounterVec,
     produced: IntCounterVec,
+    produced_bytes: IntCounterVec,
     commit_seconds: HistogramVec,
     effects: IntCounterVec,
     counted: IntCounterVec,
@@ -66,6 +69,7 @@ impl Metrics {
             batches: counter(names::BATCHES, &["partition"]),
             taken: counter(names::TAKEN, &["partition"]),
             produced: counter(names::PRODUCED, &["partition"]),
+            produced_bytes: counter(names::PRODUCED_BYTES, &["partition"]),
             commit_seconds: histogram(names::COMMIT_SECONDS, &["partition"]),
             dispatch_seconds: histogram(names::DISPATCH_SECONDS, &[]),
             input_age: gauge(names::INPUT_AGE, &["partition"]),
@@ -85,12 +89,13 @@ impl Metrics {
     }
 
     /// A batch was committed.
-    pub fn batch(&self, partition: i32, taken: usize, produced: u64, took: Duration) {
+    pub fn batch(&self, partition: i32, taken: usize, delivered: &Delivered, took: Duration) {
         let label = partition.to_string();
         let label = [label.as_str()];
         self.batches.with_label_values(&label).inc();
         self.taken.with_label_values(&label).inc_by(taken as u64);
-        self.produced.with_label_values(&label).inc_by(produced);
+        self.produced.with_label_values(&label).inc_by(delivered.records);
+        self.produced_bytes.with_label_values(&label).inc_by(delivered.bytes);
         self.commit_seconds.with_label_values(&label).observe(took.as_secs_f64());
     }
 

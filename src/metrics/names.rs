@@ -8,6 +8,9 @@ pub(super) const TAKEN: (&str, &str) =
 /// Produced records.
 pub(super) const PRODUCED: (&str, &str) =
     ("yardmaster_records_produced_total", "Records produced inside transactions");
+/// Produced bytes.
+pub(super) const PRODUCED_BYTES: (&str, &str) =
+    ("yardmaster_produced_bytes_total", "Keys and values produced inside transactions, before compression");
 /// Time of a batch.
 pub(super) const COMMIT_SECONDS: (&str, &str) =
     ("yardmaster_batch_seconds", "Time from deciding a batch to its release");

@@ -1,23 +1,21 @@
 //! `yardmaster demo`: everything at once, on real processes, with a result that is checked.
 
 mod check;
-mod children;
 mod summary;
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::children::{Children, Place, free_address};
 use super::client::{Client, parse, show_warnings};
 use super::failure::{Failure, Outcome};
 use super::output::say;
 use super::signals::EndOrders;
 use super::{kafka, wait};
 use crate::embedded::Broker;
-use children::Children;
 
 /// Paths of one task: some milliseconds of work.
 const PATHS: u32 = 20_000;
@@ -52,14 +50,6 @@ pub(crate) struct Arguments {
     namespace: String,
 }
 
-/// Where the parts are.
-pub(crate) struct Place {
-    pub(crate) data: PathBuf,
-    pub(crate) bootstrap: String,
-    pub(crate) namespace: String,
-    pub(crate) http: String,
-}
-
 /// Starts everything, runs the job, checks it, and ends everything.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let orders = EndOrders::listen()?;
@@ -73,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let bootstrap =
         broker.as_ref().map(Broker::bootstrap).or_else(|| arguments.kafka.clone()).unwrap_or_default();
     let place = Place { data, bootstrap, namespace: arguments.namespace.clone(), http: free_address()? };
-    let mut children = Children::start(&place)?;
+    let mut children = start(&place)?;
     let outcome = show(arguments, &place, &children, &orders);
     say("stopping");
     children.stop();
@@ -83,8 +73,20 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     outcome
 }
 
+/// One server, two workers with 4 slots.
+fn start(place: &Place) -> Result<Children, Failure> {
+    let children = Children::default();
+    children.add_server(place, &[])?;
+    for name in ["worker-1", "worker-2"] {
+        let logs = place.data.join("task-logs").display().to_string();
+        let arguments = ["worker", "--pool", POOL, "--slots", "4", "--name", name, "--log-dir", &logs];
+        children.add(place, name, &arguments)?;
+    }
+    Ok(children)
+}
+
 fn show(arguments: &Arguments, place: &Place, children: &Children, orders: &EndOrders) -> Outcome {
-    let url = format!("http://{}", place.http);
+    let url = place.url();
     let is_over = || orders.came_within(Duration::ZERO) || children.has_ended();
     wait::until_ready(&url, is_over).map_err(|failure| children.explain(failure))?;
     say(&format!("server ready: {url}"));
@@ -168,10 +170,4 @@ fn default_data() -> PathBuf {
     let cache =
         std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or(home).unwrap_or_else(std::env::temp_dir);
     cache.join("yardmaster/demo")
-}
-
-/// The usual port if it is free, else any.
-fn free_address() -> Result<String, Failure> {
-    let listener = TcpListener::bind("127.0.0.1:9733").or_else(|_| TcpListener::bind("127.0.0.1:0"))?;
-    Ok(listener.local_addr()?.to_string())
 }

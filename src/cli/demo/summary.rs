@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{PATHS, Place};
+use super::PATHS;
+use crate::cli::children::Place;
 use crate::cli::client::{Client, encode};
 use crate::cli::failure::Failure;
 use crate::cli::job::fetch_results;
