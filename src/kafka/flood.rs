@@ -9,10 +9,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 
 use super::client::Connection;
 use super::error::{KafkaFailure, Result, failure};
+use super::serve::serve;
 
 /// How long all records together may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
-const STEP: Duration = Duration::from_millis(1);
 
 /// Counts what did not arrive.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ impl Flood {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     record = back;
-                    self.producer.poll(STEP);
+                    serve(&self.producer);
                 }
                 Err((error, _)) => return Err(failure("sending", &self.topic, &error)),
             }
@@ -81,7 +81,7 @@ impl Flood {
     pub fn finish(&self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
-            self.producer.poll(STEP);
+            serve(&self.producer);
         }
         let lost = self.producer.context().0.load(Ordering::Relaxed);
         let waiting = self.producer.in_flight_count();

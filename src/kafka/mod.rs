@@ -11,6 +11,7 @@ mod partition;
 mod raw;
 mod reader;
 mod restore_reader;
+mod serve;
 mod source;
 mod submit;
 mod tail;

@@ -11,6 +11,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::serve::serve;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a raw run moves.
@@ -93,7 +95,7 @@ pub fn raw_echo(bootstrap: &str, from: &str, to: &str, records: usize) -> Result
 
 fn fill(bootstrap: &str, topic: &str, shape: &RawShape) -> Result<(), KafkaError> {
     let producer: BaseProducer =
-        base(bootstrap).set("linger.ms", "5").set("batch.size", "1000000").create()?;
+        sender(bootstrap).set("linger.ms", "5").set("batch.size", "1000000").create()?;
     let payload = payload(shape.bytes);
     for _ in 0..shape.records {
         send(&producer, topic, &payload)?;
@@ -122,18 +124,20 @@ fn reader(bootstrap: &str, topic: &str) -> Result<BaseConsumer, KafkaError> {
 
 fn transactional(bootstrap: &str, to: &str) -> Result<BaseProducer, KafkaError> {
     let producer: BaseProducer =
-        base(bootstrap).set("transactional.id", format!("raw-{to}")).set("linger.ms", "0").create()?;
+        sender(bootstrap).set("transactional.id", format!("raw-{to}")).set("linger.ms", "0").create()?;
     producer.init_transactions(PATIENCE)?;
     Ok(producer)
 }
 
 fn base(bootstrap: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", bootstrap).set("allow.auto.create.topics", "false");
     config
-        .set("bootstrap.servers", bootstrap)
-        .set("compression.type", "lz4")
-        .set("allow.auto.create.topics", "false")
-        .set("queue.buffering.max.messages", "1000000");
+}
+
+fn sender(bootstrap: &str) -> ClientConfig {
+    let mut config = base(bootstrap);
+    config.set("compression.type", "lz4").set("queue.buffering.max.messages", "1000000");
     config
 }
 
@@ -142,7 +146,7 @@ fn send(producer: &BaseProducer, topic: &str, payload: &[u8]) -> Result<(), Kafk
         match producer.send(BaseRecord::<[u8], [u8]>::to(topic).partition(0).payload(payload).key(b"raw")) {
             Ok(()) => return Ok(()),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
-                producer.poll(Duration::from_millis(1));
+                serve(producer);
             }
             Err((error, _)) => return Err(error),
         }
@@ -152,7 +156,7 @@ fn send(producer: &BaseProducer, topic: &str, payload: &[u8]) -> Result<(), Kafk
 /// Polls until nothing is on its way: `flush` would wait in steps of 100 ms.
 fn drain(producer: &BaseProducer) {
     while producer.in_flight_count() > 0 {
-        producer.poll(Duration::from_millis(1));
+        serve(producer);
     }
 }
 

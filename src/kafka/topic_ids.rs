@@ -91,10 +91,10 @@ impl Described {
         let described = Self { queue, event };
         // SAFETY: the event is not null.
         let error: RDKafkaErrorCode = unsafe { rd::rd_kafka_event_error(described.event) }.into();
-        match error {
-            RDKafkaErrorCode::NoError => Ok(described),
-            code => Err(failure("asking for the ids of topics", "", &KafkaError::AdminOp(code))),
+        if error == RDKafkaErrorCode::NoError {
+            return Ok(described);
         }
+        Err(failure("asking for the ids of topics", "", &KafkaError::AdminOp(error)))
     }
 
     /// Name, and id or error, of each topic.
@@ -112,14 +112,14 @@ impl Described {
             for index in 0..count {
                 let one = *all.add(index);
                 let name = text(rd::rd_kafka_TopicDescription_name(one));
-                let error = rd::rd_kafka_error_code(rd::rd_kafka_TopicDescription_error(one));
-                let id = match RDKafkaErrorCode::from(error) {
-                    RDKafkaErrorCode::NoError => {
-                        Ok(text(rd::rd_kafka_Uuid_base64str(rd::rd_kafka_TopicDescription_topic_id(one))))
-                    }
-                    code => Err(code),
-                };
-                found.push((name, id));
+                let error: RDKafkaErrorCode =
+                    rd::rd_kafka_error_code(rd::rd_kafka_TopicDescription_error(one)).into();
+                let id = rd::rd_kafka_TopicDescription_topic_id(one);
+                let is_found = error == RDKafkaErrorCode::NoError;
+                found.push((
+                    name,
+                    if is_found { Ok(text(rd::rd_kafka_Uuid_base64str(id))) } else { Err(error) },
+                ));
             }
         }
         found

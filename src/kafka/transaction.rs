@@ -11,13 +11,13 @@ use rdkafka::util::Timeout;
 
 use super::client::Connection;
 use super::error::{KafkaFailure, Result, code_of, failure, is_fenced, is_missing};
+use super::serve::serve;
 use super::tally::{Tally, WATCHED, opaque};
 
 /// A little over the time in which librdkafka gives up on every record by itself.
 const PATIENCE: Duration = Duration::from_secs(12);
 /// How long the broker may take to say whether a topic exists.
 const LOOKUP: Duration = Duration::from_secs(2);
-const STEP: Duration = Duration::from_millis(1);
 
 /// A record to be sent.
 #[derive(Debug, Clone, Copy)]
@@ -229,7 +229,7 @@ fn queue(
                 if Instant::now() < deadline =>
             {
                 out = back;
-                producer.poll(STEP);
+                serve(producer);
             }
             Err((error, _)) => return Err(error),
         }
@@ -254,7 +254,7 @@ fn is_unknown(producer: &BaseProducer<Tally>, topic: &str) -> Option<bool> {
 fn drain(producer: &BaseProducer<Tally>) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while producer.in_flight_count() > 0 {
-        producer.poll(STEP);
+        serve(producer);
         if producer.context().has_failed() || Instant::now() >= deadline {
             return false;
         }

@@ -5,7 +5,7 @@ mod names;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    CounterVec, Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::wire::Event;
@@ -20,6 +20,7 @@ pub struct Metrics {
     produced: IntCounterVec,
     produced_bytes: IntCounterVec,
     commit_seconds: HistogramVec,
+    phase_seconds: CounterVec,
     effects: IntCounterVec,
     counted: IntCounterVec,
     attempts: IntCounterVec,
@@ -65,7 +66,9 @@ impl Metrics {
             registry.register(Box::new(histogram.clone())).expect("the names file has each name once");
             histogram
         };
+        let phase_seconds = seconds_by(&registry, names::PHASE_SECONDS, &["partition", "phase"]);
         Self {
+            phase_seconds,
             batches: counter(names::BATCHES, &["partition"]),
             taken: counter(names::TAKEN, &["partition"]),
             produced: counter(names::PRODUCED, &["partition"]),
@@ -97,6 +100,13 @@ impl Metrics {
         self.produced.with_label_values(&label).inc_by(delivered.records);
         self.produced_bytes.with_label_values(&label).inc_by(delivered.bytes);
         self.commit_seconds.with_label_values(&label).observe(took.as_secs_f64());
+    }
+
+    /// How long a committed batch spent in one of its phases.
+    pub fn phase(&self, partition: i32, phase: &'static str, took: Duration) {
+        self.phase_seconds
+            .with_label_values(&[partition.to_string().as_str(), phase])
+            .inc_by(took.as_secs_f64());
     }
 
     /// An effect was carried out.
@@ -189,4 +199,10 @@ impl Metrics {
         }
         String::from_utf8(text).unwrap_or_default()
     }
+}
+
+fn seconds_by(registry: &Registry, (name, help): (&str, &str), labels: &[&str]) -> CounterVec {
+    let counter = CounterVec::new(Opts::new(name, help), labels).expect("the names file has valid names");
+    registry.register(Box::new(counter.clone())).expect("the names file has each name once");
+    counter
 }

@@ -14,6 +14,9 @@ pub(super) const PRODUCED_BYTES: (&str, &str) =
 /// Time of a batch.
 pub(super) const COMMIT_SECONDS: (&str, &str) =
     ("yardmaster_batch_seconds", "Time from deciding a batch to its release");
+/// Where a processor's time goes.
+pub(super) const PHASE_SECONDS: (&str, &str) =
+    ("yardmaster_batch_phase_seconds_total", "Time spent in each phase of committed batches");
 /// Time from a task's submission to its first assignment, told when it has ended.
 pub(super) const DISPATCH_SECONDS: (&str, &str) = (
     "yardmaster_dispatch_seconds",

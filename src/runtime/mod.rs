@@ -5,6 +5,7 @@ mod clock;
 mod deadletter;
 mod figures;
 mod history;
+mod laps;
 mod membership;
 mod names;
 mod partition;

@@ -13,6 +13,7 @@ use yardmaster_topologies::wire::{Defaults, Event, InputRange};
 
 use super::clock::Clock;
 use super::history;
+use super::laps::Laps;
 use super::partition::Partition;
 use super::send;
 use super::take::{Reading, Take, TakeLimits};
@@ -59,7 +60,9 @@ impl Session<'_> {
     /// Makes one batch, if there is anything to do.
     pub(super) fn step(&mut self) -> Result<(), Broken> {
         // 1. Take: what has come in, until nothing more is there or the batch is full.
+        let mut laps = Laps::start();
         let take = self.take()?;
+        laps.end("take");
         self.local.extend(self.partition.take_local());
         let now = self.time(&take);
         let is_due = self.more || self.due_at.is_some_and(|at| at <= now.processor);
@@ -77,6 +80,7 @@ impl Session<'_> {
         let decided = self.grid.decide(self.store.as_ref(), input)?;
         self.due_at = decided.due_at;
         self.more = decided.more;
+        laps.end("decide");
         if records == 0 && decided.batch.is_empty() && decided.effects.is_empty() {
             self.local.clear();
             return Ok(());
@@ -100,6 +104,7 @@ impl Session<'_> {
         )?;
         let rows = decided.batch.changelog(seal.clone());
         self.send_rows(&rows)?;
+        laps.end("send");
 
         // 4. Commit: from here on it has happened, whatever becomes of this process.
         let delivered = self.transactions.commit()?;
@@ -107,6 +112,8 @@ impl Session<'_> {
             let what = "the commit did not report the offsets of its batch record and its events";
             return Err(KafkaFailure::Doubt(what.to_owned()).into());
         };
+
+        laps.end("commit");
 
         // 5. Store: the rows and the positions, in one write.
         let checkpoint = checkpoint(&seal, NextOffset(batch_at + 1));
@@ -117,11 +124,14 @@ impl Session<'_> {
         self.checkpoint = checkpoint;
         self.local.clear();
         self.rewrite.clear();
+        laps.end("store");
 
         // 6. Release: readers see it, who waits is answered, topics are made.
         self.release(effects);
         self.partition.committed(&self.checkpoint);
+        laps.end("release");
         let metrics = &self.partition.metrics;
+        laps.all().iter().for_each(|(phase, took)| metrics.phase(self.partition.number, phase, *took));
         metrics.batch(self.partition.number, records, &delivered, began.elapsed());
         dead.iter().for_each(|letter| metrics.dead_letter(letter.reason.name()));
         Ok(())

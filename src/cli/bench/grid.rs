@@ -15,6 +15,9 @@ use crate::runtime::Names;
 /// The pool of all benches.
 pub(super) const POOL: &str = "bench";
 
+/// The phases of a batch.
+pub(super) const PHASES: [&str; 6] = ["take", "decide", "send", "commit", "store", "release"];
+
 /// How long the processor may need for what it has got.
 const END_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -26,6 +29,8 @@ pub(super) struct Counted {
     pub(super) produced: f64,
     pub(super) produced_bytes: f64,
     pub(super) batches: f64,
+    /// Seconds by phase, as in [`PHASES`].
+    pub(super) phases: [f64; PHASES.len()],
 }
 
 /// The running grid.
@@ -95,6 +100,12 @@ impl Grid {
             produced: sum(&text, "yardmaster_records_produced_total"),
             produced_bytes: sum(&text, "yardmaster_produced_bytes_total"),
             batches: sum(&text, "yardmaster_batches_total"),
+            phases: PHASES.map(|phase| {
+                let wanted = format!("phase=\"{phase}\"");
+                let of_phase: String =
+                    text.lines().filter(|line| line.contains(&wanted)).collect::<Vec<_>>().join("\n");
+                sum(&of_phase, "yardmaster_batch_phase_seconds_total")
+            }),
         })
     }
 }
@@ -108,6 +119,10 @@ impl Counted {
             produced: self.produced - before.produced,
             produced_bytes: self.produced_bytes - before.produced_bytes,
             batches: self.batches - before.batches,
+            phases: std::array::from_fn(|at| {
+                let of = |counted: &Self| counted.phases.get(at).copied().unwrap_or_default();
+                of(&self) - of(&before)
+            }),
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Ground;
 use super::fleet::SLOTS;
-use super::grid::{Counted, Grid, raw_topics};
+use super::grid::{Counted, Grid, PHASES, raw_topics};
 use super::message::submit;
 use super::spread::Spread;
 use crate::cli::failure::Failure;
@@ -36,6 +36,8 @@ pub(super) struct Lives {
     records_out: Spread,
     bytes_out: Spread,
     batch: Spread,
+    /// Microseconds per task, by phase.
+    phases: [Spread; PHASES.len()],
 }
 
 /// One round after the other, ours and the raw one in turns.
@@ -52,6 +54,9 @@ pub(super) fn measure(ground: &Ground, shape: &Shape) -> Result<Lives, Failure> 
         lives.records_out.add(counted.produced / counted.ended);
         lives.bytes_out.add(counted.produced_bytes / counted.ended);
         lives.batch.add(counted.taken / counted.batches);
+        for (spread, seconds) in lives.phases.iter_mut().zip(counted.phases) {
+            spread.add(seconds / counted.ended * 1e6);
+        }
     }
     Ok(lives)
 }
@@ -91,6 +96,8 @@ fn raw(ground: &Ground, shape: &Shape, counted: Counted) -> Result<f64, Failure>
 impl Lives {
     /// For a person.
     pub(super) fn lines(&self) -> Vec<String> {
+        let phase = |(phase, spread): (&str, &Spread)| format!("{phase} {:.1}", spread.median());
+        let phases: Vec<String> = PHASES.into_iter().zip(&self.phases).map(phase).collect();
         vec![
             format!(
                 "lives: {} tasks, 1 pool on 1 partition, {} workers with {SLOTS} slots; median of {} (least to most)",
@@ -105,6 +112,7 @@ impl Lives {
             format!("  records out per task    {}", self.records_out.words(2)),
             format!("  bytes out per task      {}", self.bytes_out.words(0)),
             format!("  records in per batch    {}", self.batch.words(0)),
+            format!("  µs per task             {}", phases.join(", ")),
         ]
     }
 
@@ -115,6 +123,7 @@ impl Lives {
             "tasks_per_second": self.rate.json(), "raw_tasks_per_second": self.raw.json(), "ratio": self.ratio.json(),
             "records_in_per_task": self.records_in.json(), "records_out_per_task": self.records_out.json(),
             "bytes_out_per_task": self.bytes_out.json(), "records_in_per_batch": self.batch.json(),
+            "microseconds_per_task": PHASES.iter().zip(&self.phases).map(|(phase, spread)| ((*phase).to_owned(), spread.json())).collect::<Value>(),
         })
     }
 }

@@ -11,7 +11,7 @@ mod spread;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::JsonArg;
 use super::failure::Outcome;
@@ -118,7 +118,9 @@ fn on_broker(arguments: &Arguments, data: PathBuf) -> Outcome {
 
 fn measure(arguments: &Arguments, ground: &Ground) -> Result<(Vec<String>, Value), super::failure::Failure> {
     let is_wanted = |name: Name| arguments.names.is_empty() || arguments.names.contains(&name);
-    let (mut lines, mut figures) = (Vec::new(), json!({"version": env!("CARGO_PKG_VERSION")}));
+    let version = Value::from(env!("CARGO_PKG_VERSION"));
+    let (mut lines, mut figures) =
+        (Vec::new(), serde_json::Map::from_iter([("version".to_owned(), version)]));
     if is_wanted(Name::Lives) {
         say("lives: whole lives of tasks, and as many records raw");
         let shape = lives::Shape {
@@ -128,7 +130,7 @@ fn measure(arguments: &Arguments, ground: &Ground) -> Result<(Vec<String>, Value
         };
         let measured = lives::measure(ground, &shape)?;
         lines.extend(measured.lines());
-        figures["lives"] = measured.json();
+        figures.insert("lives".to_owned(), measured.json());
     }
     if is_wanted(Name::Dispatch) {
         say("dispatch: from the submitter to the worker, and a raw echo");
@@ -140,7 +142,7 @@ fn measure(arguments: &Arguments, ground: &Ground) -> Result<(Vec<String>, Value
         };
         let measured = dispatch::measure(ground, &shape)?;
         lines.extend(measured.lines());
-        figures["dispatch"] = measured.json();
+        figures.insert("dispatch".to_owned(), measured.json());
     }
-    Ok((lines, figures))
+    Ok((lines, figures.into()))
 }

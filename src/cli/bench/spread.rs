@@ -17,7 +17,7 @@ impl Spread {
     pub(super) fn median(&self) -> f64 {
         let at = |index: usize| self.0.get(index).copied().unwrap_or(f64::NAN);
         let middle = self.0.len() / 2;
-        if self.0.len() % 2 == 0 && middle > 0 {
+        if self.0.len().is_multiple_of(2) && middle > 0 {
             f64::midpoint(at(middle - 1), at(middle))
         } else {
             at(middle)
