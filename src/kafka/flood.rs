@@ -62,7 +62,7 @@ impl Flood {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     record = back;
-                    serve(&self.producer);
+                    serve(&self.producer, &mut || false);
                 }
                 Err((error, _)) => return Err(failure("sending", &self.topic, &error)),
             }
@@ -81,7 +81,7 @@ impl Flood {
     pub fn finish(&self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
-            serve(&self.producer);
+            serve(&self.producer, &mut || false);
         }
         let lost = self.producer.context().0.load(Ordering::Relaxed);
         let waiting = self.producer.in_flight_count();

@@ -146,7 +146,7 @@ fn send(producer: &BaseProducer, topic: &str, payload: &[u8]) -> Result<(), Kafk
         match producer.send(BaseRecord::<[u8], [u8]>::to(topic).partition(0).payload(payload).key(b"raw")) {
             Ok(()) => return Ok(()),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
-                serve(producer);
+                serve(producer, &mut || false);
             }
             Err((error, _)) => return Err(error),
         }
@@ -156,7 +156,7 @@ fn send(producer: &BaseProducer, topic: &str, payload: &[u8]) -> Result<(), Kafk
 /// Polls until nothing is on its way: `flush` would wait in steps of 100 ms.
 fn drain(producer: &BaseProducer) {
     while producer.in_flight_count() > 0 {
-        serve(producer);
+        serve(producer, &mut || false);
     }
 }
 

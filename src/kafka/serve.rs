@@ -9,11 +9,12 @@ use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 /// A tenth of what the fastest answer of a broker takes.
 const MOMENT: Duration = Duration::from_micros(150);
 
-/// Serves one event if there is one, with all of its reports, else sleeps for a moment.
-pub(super) fn serve<C: ProducerContext>(producer: &BaseProducer<C>) {
+/// Serves one event if there is one, with all of its reports; else lets `meanwhile` work, and sleeps for a moment when that
+/// has nothing to do either.
+pub(super) fn serve<C: ProducerContext>(producer: &BaseProducer<C>, meanwhile: &mut dyn FnMut() -> bool) {
     let before = producer.in_flight_count();
     producer.poll(Duration::ZERO);
-    if producer.in_flight_count() >= before {
+    if producer.in_flight_count() >= before && !meanwhile() {
         thread::sleep(MOMENT);
     }
 }

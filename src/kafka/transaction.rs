@@ -129,9 +129,18 @@ impl Transactions {
     /// Waits until every record has arrived, and commits.
     ///
     /// # Errors
-    /// `Fenced` or `Doubt`; then [`Transactions::missing_topics`] may tell why. Claim again.
+    /// As [`Transactions::commit_while`].
     pub fn commit(&mut self) -> Result<Delivered> {
-        let has_arrived = drain(self.usable()?);
+        self.commit_while(&mut || false)
+    }
+
+    /// Waits until every record has arrived, and commits. `meanwhile` is called while there is nothing to do but to wait;
+    /// it returns whether it did something.
+    ///
+    /// # Errors
+    /// `Fenced` or `Doubt`; then [`Transactions::missing_topics`] may tell why. Claim again.
+    pub fn commit_while(&mut self, meanwhile: &mut dyn FnMut() -> bool) -> Result<Delivered> {
+        let has_arrived = drain(self.usable()?, meanwhile);
         let counts = self.usable()?.context().counts();
         if !has_arrived || counts.failed > 0 || counts.delivered != self.produced {
             return Err(self.undelivered());
@@ -229,7 +238,7 @@ fn queue(
                 if Instant::now() < deadline =>
             {
                 out = back;
-                serve(producer);
+                serve(producer, &mut || false);
             }
             Err((error, _)) => return Err(error),
         }
@@ -249,12 +258,12 @@ fn is_unknown(producer: &BaseProducer<Tally>, topic: &str) -> Option<bool> {
     Some(found.is_none_or(|found| found.error().is_some_and(|error| is_missing(error.into()))))
 }
 
-/// Polls until nothing is on its way: `flush` would wait in steps of 100 ms. False when a record failed or it took too
+/// Serves until nothing is on its way: `flush` would wait in steps of 100 ms. False when a record failed or it took too
 /// long: then the transaction can't be committed any more.
-fn drain(producer: &BaseProducer<Tally>) -> bool {
+fn drain(producer: &BaseProducer<Tally>, meanwhile: &mut dyn FnMut() -> bool) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while producer.in_flight_count() > 0 {
-        serve(producer);
+        serve(producer, meanwhile);
         if producer.context().has_failed() || Instant::now() >= deadline {
             return false;
         }

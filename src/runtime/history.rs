@@ -41,7 +41,7 @@ impl Events {
 /// Notes in a batch that history has everything before this offset of `events`.
 pub(super) fn mark(next: i64) -> Write {
     Write {
-        key: HistoryPositionTable::key(&HistoryMark::Next),
+        key: HistoryPositionTable::key(&HistoryMark::Next).into(),
         value: Some(encode(HistoryPositionTable::VERSION, &next)),
         class: TableClass::History,
     }

@@ -20,6 +20,7 @@ use super::clock::Clock;
 use super::history;
 use super::partition::Partition;
 use super::step::{Broken, Session};
+use super::take::Take;
 use crate::kafka::{ChangelogReader, Connection, KafkaFailure, Source, Transactions, high_watermark};
 
 /// A restore that reads nothing for so long is stuck.
@@ -58,6 +59,7 @@ pub(super) fn begin<'p>(
         checkpoint: Checkpoint { inputs: padded(&checkpoint), ..checkpoint },
         store,
         more: true,
+        ahead: Take::default(),
         local,
         rewrite,
     })

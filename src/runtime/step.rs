@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use yardmaster_state::{Checkpoint, NextOffset, Record, Seal, StateError, Store};
+use yardmaster_state::{Batch, Checkpoint, NextOffset, Seal, StateError, Store};
 use yardmaster_topologies::driver::{BatchInput, Decided, Grid};
 use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::event::Local;
@@ -17,7 +17,7 @@ use super::laps::Laps;
 use super::partition::Partition;
 use super::send;
 use super::take::{Reading, Take, TakeLimits};
-use crate::kafka::{KafkaFailure, OutRecord, Source, Transactions};
+use crate::kafka::{Delivered, KafkaFailure, OutRecord, Source, Transactions};
 
 /// The version of the deciding code, logged with each batch.
 pub(super) const CODE_VERSION: u32 = 1;
@@ -52,6 +52,8 @@ pub(super) struct Session<'p> {
     pub(super) more: bool,
     /// Events for the next batch.
     pub(super) local: Vec<Local>,
+    /// What was taken while the last batch was being committed.
+    pub(super) ahead: Take,
     /// Keys of torn rows, to be written again with the next batch.
     pub(super) rewrite: Vec<Vec<u8>>,
 }
@@ -102,12 +104,11 @@ impl Session<'_> {
             Some(self.partition.number),
             &copy,
         )?;
-        let rows = decided.batch.changelog(seal.clone());
-        self.send_rows(&rows)?;
+        self.send_rows(&decided.batch, seal.clone())?;
         laps.end("send");
 
         // 4. Commit: from here on it has happened, whatever becomes of this process.
-        let delivered = self.transactions.commit()?;
+        let delivered = self.commit()?;
         let [Some(batch_at), Some(event_at)] = delivered.watched else {
             let what = "the commit did not report the offsets of its batch record and its events";
             return Err(KafkaFailure::Doubt(what.to_owned()).into());
@@ -139,14 +140,16 @@ impl Session<'_> {
 
     fn take(&mut self) -> Result<Take, KafkaFailure> {
         let wait = self.wait();
-        let reading = Reading {
-            partition: self.partition.number,
-            partitions: self.partition.partitions,
-            topics: &self.partition.inputs,
-            defaults: &self.defaults,
-        };
-        let limits = TakeLimits { records: self.partition.records_max, bytes: self.partition.bytes_max };
-        Take::fill(&reading, &mut self.source, wait, limits)
+        let ahead = std::mem::take(&mut self.ahead);
+        let (reading, limits) = reading(self.partition, &self.defaults);
+        ahead.fill(&reading, &mut self.source, wait, limits)
+    }
+
+    /// Commits; meanwhile the next records are read.
+    fn commit(&mut self) -> Result<Delivered, KafkaFailure> {
+        let (reading, limits) = reading(self.partition, &self.defaults);
+        let (source, ahead) = (&mut self.source, &mut self.ahead);
+        self.transactions.commit_while(&mut || ahead.ahead(&reading, source, limits))
     }
 
     fn wait(&mut self) -> Duration {
@@ -218,18 +221,21 @@ impl Session<'_> {
         }
     }
 
-    fn send_rows(&mut self, rows: &[Record]) -> Result<(), KafkaFailure> {
-        let topic = self.partition.names.changelog();
-        for row in rows {
-            self.transactions.send(OutRecord {
-                topic: &topic,
-                partition: Some(self.partition.number),
-                key: &row.key,
-                value: row.value.as_deref(),
-                headers: &[],
-            })?;
+    fn send_rows(&mut self, batch: &Batch, seal: Seal) -> Result<(), KafkaFailure> {
+        let (topic, partition) = (self.partition.names.changelog(), Some(self.partition.number));
+        for row in batch.logged() {
+            let (key, value) = (row.key.as_ref(), row.value.as_deref());
+            self.transactions.send(OutRecord { topic: &topic, partition, key, value, headers: &[] })?;
         }
-        Ok(())
+        let record = batch.sealed(seal);
+        let (key, value) = (record.key(), record.encode());
+        self.transactions.send(OutRecord {
+            topic: &topic,
+            partition,
+            key: &key,
+            value: Some(&value),
+            headers: &[],
+        })
     }
 
     fn release(&self, effects: Vec<Effect>) {
@@ -244,6 +250,16 @@ impl Session<'_> {
             }
         }
     }
+}
+
+fn reading<'a>(partition: &'a Partition, defaults: &'a Defaults) -> (Reading<'a>, TakeLimits) {
+    let reading = Reading {
+        partition: partition.number,
+        partitions: partition.partitions,
+        topics: &partition.inputs,
+        defaults,
+    };
+    (reading, TakeLimits { records: partition.records_max, bytes: partition.bytes_max })
 }
 
 fn checkpoint(seal: &Seal, changelog: NextOffset) -> Checkpoint {

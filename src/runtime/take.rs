@@ -42,7 +42,12 @@ pub(super) struct Take {
     pub(super) status_lag: Option<Duration>,
     /// Nothing more was there.
     pub(super) is_dry: bool,
+    /// What went wrong while it was taken ahead, for whoever takes next.
+    failure: Option<KafkaFailure>,
 }
+
+/// Records that are taken ahead between two looks at the commit.
+const AHEAD_STEP: usize = 64;
 
 /// How much one batch may take.
 #[derive(Debug, Clone, Copy)]
@@ -60,24 +65,45 @@ pub(super) struct Reading<'a> {
 }
 
 impl Take {
-    /// Waits for the first record at most `wait`, then takes what is there, up to the limits.
+    /// Takes what is there, up to the limits, with what was taken ahead. Waits for the first record at most `wait`.
     pub(super) fn fill(
+        mut self,
         reading: &Reading<'_>,
         source: &mut Source,
         wait: Duration,
         limits: TakeLimits,
     ) -> Result<Self, KafkaFailure> {
-        let mut take = Self::default();
-        let mut wait = wait;
-        while take.records < limits.records && take.bytes < limits.bytes {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let mut wait = if self.records > 0 { Duration::ZERO } else { wait };
+        while self.has_room(limits) {
             let Some(record) = source.poll(wait)? else {
-                take.is_dry = true;
+                self.is_dry = true;
                 break;
             };
             wait = Duration::ZERO;
-            take.add(reading, record);
+            self.add(reading, record);
         }
-        Ok(take)
+        Ok(self)
+    }
+
+    /// Takes a few records for the next batch while the last one is on its way to the broker: nothing of them is decided
+    /// before that is committed. Returns whether there were any.
+    pub(super) fn ahead(&mut self, reading: &Reading<'_>, source: &mut Source, limits: TakeLimits) -> bool {
+        let before = self.records;
+        while self.failure.is_none() && self.has_room(limits) && self.records < before + AHEAD_STEP {
+            match source.poll(Duration::ZERO) {
+                Ok(Some(record)) => self.add(reading, record),
+                Ok(None) => break,
+                Err(failure) => self.failure = Some(failure),
+            }
+        }
+        self.records > before
+    }
+
+    fn has_room(&self, limits: TakeLimits) -> bool {
+        self.records < limits.records && self.bytes < limits.bytes
     }
 
     fn add(&mut self, reading: &Reading<'_>, record: Taken) {

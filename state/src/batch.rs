@@ -1,12 +1,14 @@
 //! What one commit changes, as data.
 
-use crate::{Checkpoint, Record, Seal, TableClass, changelog};
+use std::sync::Arc;
+
+use crate::{BatchRecord, Checkpoint, Record, Seal, TableClass, changelog};
 
 /// One key's new value; none deletes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
     /// The whole key, table byte included.
-    pub key: Vec<u8>,
+    pub key: Arc<[u8]>,
     /// The row's bytes, version byte included.
     pub value: Option<Vec<u8>>,
     /// The class of its table.
@@ -30,10 +32,19 @@ impl Batch {
         self.writes.iter().filter(|write| write.class == TableClass::Logged)
     }
 
+    /// The batch record that claims the logged rows; it follows them in the changelog.
+    #[must_use]
+    pub fn sealed(&self, seal: Seal) -> BatchRecord {
+        changelog::seal(self.logged(), seal)
+    }
+
     /// The changelog records of this batch: its logged rows, and the batch record last.
     #[must_use]
     pub fn changelog(&self, seal: Seal) -> Vec<Record> {
-        changelog::seal(self.logged(), seal)
+        let batch = self.sealed(seal);
+        let row = |write: &Write| Record { key: write.key.to_vec(), value: write.value.clone() };
+        let last = Record { key: batch.key(), value: Some(batch.encode()) };
+        self.logged().map(row).chain([last]).collect()
     }
 
     /// Whether a commit of it would change nothing.

@@ -156,26 +156,22 @@ impl Digest {
     }
 }
 
-/// The rows as records, and the batch record that claims them.
-pub(crate) fn seal<'w>(rows: impl Iterator<Item = &'w Write>, seal: Seal) -> Vec<Record> {
-    let mut digest = Digest::new();
-    let mut records: Vec<Record> = rows
-        .map(|write| {
-            digest.add(&write.key, write.value.as_deref());
-            Record { key: write.key.clone(), value: write.value.clone() }
-        })
-        .collect();
-    let batch = BatchRecord {
+/// The batch record that claims these rows.
+pub(crate) fn seal<'w>(rows: impl Iterator<Item = &'w Write>, seal: Seal) -> BatchRecord {
+    let (mut digest, mut records) = (Digest::new(), 0_u32);
+    for write in rows {
+        digest.add(&write.key, write.value.as_deref());
+        records += 1;
+    }
+    BatchRecord {
         sequence: seal.sequence,
         inputs: seal.inputs,
-        records: u32::try_from(records.len()).expect("a commit has fewer than 4 billion rows"),
+        records,
         digest: digest.finish(),
         at_ms: seal.at_ms,
         wall_ms: seal.wall_ms,
         local: seal.local,
         owner_epoch: seal.owner_epoch,
         code_version: seal.code_version,
-    };
-    records.push(Record { key: batch.key(), value: Some(batch.encode()) });
-    records
+    }
 }

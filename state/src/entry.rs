@@ -83,13 +83,14 @@ impl Entry {
     }
 
     /// What has to be written: nothing, a deletion (`Some(None)`), or bytes. A change back to the original is nothing.
-    pub(crate) fn into_write(self) -> Option<Option<Vec<u8>>> {
-        let value = match self.change {
+    /// The entry is of no use afterwards.
+    pub(crate) fn take_write(&mut self) -> Option<Option<Vec<u8>>> {
+        let value = match std::mem::replace(&mut self.change, Change::Unchanged) {
             Change::Unchanged => return None,
             Change::Delete => None,
             Change::Bytes(bytes) => Some(bytes),
             Change::Row(encode) => {
-                Some(encode(&self.row.expect("a changed row is kept until it is encoded")))
+                Some(encode(&self.row.take().expect("a changed row is kept until it is encoded")))
             }
         };
         match (&self.original, &value) {

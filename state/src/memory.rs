@@ -42,8 +42,8 @@ impl Contents {
         for write in &batch.writes {
             let rows = self.class_mut(write.class);
             match &write.value {
-                Some(value) => drop(rows.insert(write.key.clone(), value.clone())),
-                None => drop(rows.remove(&write.key)),
+                Some(value) => drop(rows.insert(write.key.to_vec(), value.clone())),
+                None => drop(rows.remove(&*write.key)),
             }
         }
         if let Some(checkpoint) = &batch.checkpoint {

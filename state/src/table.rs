@@ -104,7 +104,7 @@ impl Derived {
     fn push<T: Table>(&mut self, key: &T::Key, value: Option<Vec<u8>>) {
         const { assert!(!matches!(T::CLASS, TableClass::Logged), "an index table must not be logged") };
         const { assert!(is_table_byte(T::ID), "the table's byte is reserved") };
-        self.writes.push(Write { key: T::key(key), value, class: T::CLASS });
+        self.writes.push(Write { key: T::key(key).into(), value, class: T::CLASS });
     }
 }
 

@@ -102,6 +102,9 @@ impl DiskOptions {
         options.set_level_compaction_dynamic_level_bytes(true);
         options.set_write_buffer_size((self.write_buffer_bytes / 3).max(1 << 20));
         options.set_max_write_buffer_number(3);
+        // Most keys that are looked up are not there: new tasks. In memory, too, a filter says so.
+        options.set_memtable_prefix_bloom_ratio(0.05);
+        options.set_memtable_whole_key_filtering(true);
         options
     }
 }

@@ -3,7 +3,7 @@
 mod raw;
 mod scan;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::entry::{AnyRow, Change, Entry, KeyHash, Original, encode_row};
@@ -15,9 +15,11 @@ use crate::{Batch, Derived, StateError, StoreRead, Table, TableClass, Write};
 /// What is read from the store is kept until the end, decoded; a written row is encoded once, at the end.
 pub struct Txn<'s> {
     store: &'s dyn StoreRead,
-    entries: HashMap<Arc<[u8]>, Entry, KeyHash>,
-    /// The keys of the changed entries: the order that the map doesn't have.
-    changed: BTreeSet<Arc<[u8]>>,
+    entries: Vec<Entry>,
+    /// Where each key's entry is.
+    places: HashMap<Arc<[u8]>, usize, KeyHash>,
+    /// The same of the changed entries, in the order that the map doesn't have.
+    changed: BTreeMap<Arc<[u8]>, usize>,
     drops: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -31,7 +33,13 @@ impl<'s> Txn<'s> {
     /// An overlay without changes.
     #[must_use]
     pub fn new(store: &'s dyn StoreRead) -> Self {
-        Self { store, entries: HashMap::default(), changed: BTreeSet::new(), drops: Vec::new() }
+        Self {
+            store,
+            entries: Vec::new(),
+            places: HashMap::default(),
+            changed: BTreeMap::new(),
+            drops: Vec::new(),
+        }
     }
 
     /// The row under a key, own writes included.
@@ -86,9 +94,13 @@ impl<'s> Txn<'s> {
     /// deletions this costs next to nothing.
     pub fn drop_range(&mut self, from: Vec<u8>, to: Vec<u8>) {
         let inside = |key: &[u8]| key >= from.as_slice() && key < to.as_slice();
-        self.entries.retain(|key, entry| entry.class != TableClass::History || !inside(key));
         let entries = &self.entries;
-        self.changed.retain(|key| entries.contains_key(key));
+        let is_dropped = |key: &[u8], place: usize| {
+            inside(key) && entries.get(place).is_some_and(|entry| entry.class == TableClass::History)
+        };
+        // The entries themselves stay behind, and nobody finds them.
+        self.places.retain(|key, place| !is_dropped(key, *place));
+        self.changed.retain(|key, place| !is_dropped(key, *place));
         self.drops.push((from, to));
     }
 
@@ -102,11 +114,11 @@ impl<'s> Txn<'s> {
     #[must_use]
     pub fn finish(mut self) -> Batch {
         let mut writes = Vec::with_capacity(self.changed.len());
-        for key in std::mem::take(&mut self.changed) {
-            let entry = self.entries.remove(&key).expect("a changed key has an entry");
+        for (key, place) in std::mem::take(&mut self.changed) {
+            let entry = self.entries.get_mut(place).expect("a changed key has an entry");
             let class = entry.class;
-            if let Some(value) = entry.into_write() {
-                writes.push(Write { key: key.to_vec(), value, class });
+            if let Some(value) = entry.take_write() {
+                writes.push(Write { key, value, class });
             }
         }
         Batch { writes, checkpoint: None, drops: self.drops }
@@ -153,29 +165,39 @@ impl<'s> Txn<'s> {
         change: Change,
         row: Option<AnyRow>,
     ) {
-        if let Some(entry) = self.entries.get_mut(key) {
-            let is_first = !entry.is_changed();
+        if let Some((known, place)) = self.places.get_key_value(key) {
+            let entry = self.entries.get_mut(*place).expect("a known key has an entry");
+            if !entry.is_changed() {
+                self.changed.insert(Arc::clone(known), *place);
+            }
             entry.change = change;
             entry.row = row;
-            if is_first {
-                self.changed.insert(Arc::from(key));
-            }
         } else {
-            let key: Arc<[u8]> = Arc::from(key);
-            self.changed.insert(Arc::clone(&key));
-            self.entries.insert(key, Entry { class, original, change, row });
+            let key = self.add(key, Entry { class, original, change, row });
+            self.changed.insert(key, self.entries.len() - 1);
         }
     }
 
     /// The entry of a key, read from the store when there is none.
     fn loaded(&mut self, class: TableClass, key: &[u8]) -> Result<&mut Entry, StateError> {
-        if !self.entries.contains_key(key) {
-            let stored = if self.is_dropped(class, key) { None } else { self.store.get(class, key)? };
-            let original = stored.map_or(Original::Absent, Original::Bytes);
-            let entry = Entry { class, original, change: Change::Unchanged, row: None };
-            self.entries.insert(Arc::from(key), entry);
-        }
-        Ok(self.entries.get_mut(key).expect("it was just put there"))
+        let place = match self.places.get(key) {
+            Some(place) => *place,
+            None => {
+                let stored = if self.is_dropped(class, key) { None } else { self.store.get(class, key)? };
+                let original = stored.map_or(Original::Absent, Original::Bytes);
+                self.add(key, Entry { class, original, change: Change::Unchanged, row: None });
+                self.entries.len() - 1
+            }
+        };
+        Ok(self.entries.get_mut(place).expect("a known key has an entry"))
+    }
+
+    /// Puts an entry behind the others.
+    fn add(&mut self, key: &[u8], entry: Entry) -> Arc<[u8]> {
+        let key: Arc<[u8]> = Arc::from(key);
+        self.places.insert(Arc::clone(&key), self.entries.len());
+        self.entries.push(entry);
+        key
     }
 
     fn is_dropped(&self, class: TableClass, key: &[u8]) -> bool {

@@ -47,7 +47,8 @@ impl Txn<'_> {
                 Original::Bytes(bytes) => Change::Bytes(bytes),
                 Original::Absent | Original::Unread => Change::Delete,
             };
-            self.changed.insert(Arc::from(key));
+            let place = *self.places.get(key).expect("it was just loaded");
+            self.changed.insert(Arc::from(key), place);
         }
         Ok(())
     }

@@ -21,14 +21,14 @@ impl Txn<'_> {
         self.store.scan(T::CLASS, from, to, usize::MAX, &mut |key, value| {
             let merged = (|| {
                 while rows.len() < limit
-                    && let Some(changed) = own.next_if(|changed| changed.as_ref() < key)
+                    && let Some(changed) = own.next_if(|(changed, _)| changed.as_ref() < key)
                 {
                     rows.extend(self.changed_row::<T>(changed)?);
                 }
                 if rows.len() == limit {
                     return Ok(());
                 }
-                if let Some(changed) = own.next_if(|changed| changed.as_ref() == key) {
+                if let Some(changed) = own.next_if(|(changed, _)| changed.as_ref() == key) {
                     rows.extend(self.changed_row::<T>(changed)?);
                 } else if !self.is_dropped(T::CLASS, key) {
                     rows.push((T::parse(key)?, T::decode(value)?));
@@ -53,8 +53,11 @@ impl Txn<'_> {
         Ok(rows)
     }
 
-    fn changed_row<T: Table>(&self, key: &[u8]) -> Result<Option<Keyed<T>>, StateError> {
-        let entry = self.entries.get(key).expect("a changed key has an entry");
+    fn changed_row<T: Table>(
+        &self,
+        (key, place): (&Arc<[u8]>, &usize),
+    ) -> Result<Option<Keyed<T>>, StateError> {
+        let entry = self.entries.get(*place).expect("a changed key has an entry");
         let row = if entry.class == T::CLASS { entry.peek::<T>()? } else { None };
         row.map(|row| Ok((T::parse(key)?, Arc::unwrap_or_clone(row)))).transpose()
     }

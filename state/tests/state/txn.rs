@@ -73,7 +73,7 @@ fn only_the_last_value_of_a_key_is_written_in_key_order() {
     txn.put::<Counters>(&"a".into(), &2).unwrap();
     txn.put::<Counters>(&"b".into(), &3).unwrap();
     let write = |name: u8, count| Write {
-        key: vec![3, name],
+        key: [3, name].into(),
         value: Some(vec![1, count]),
         class: TableClass::Logged,
     };
