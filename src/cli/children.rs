@@ -13,6 +13,9 @@ use super::output::say;
 
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Of the times in `/proc`: the same on every Linux of today (`USER_HZ`).
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// Where the parts are.
 pub(crate) struct Place {
     pub(crate) data: PathBuf,
@@ -72,6 +75,16 @@ impl Children {
         let child = command.spawn()?;
         self.lock().push(Running { name, child, log });
         Ok(())
+    }
+
+    /// The processor time that the child of this name has used, in seconds; none when it is gone.
+    pub(crate) fn cpu_seconds(&self, name: &str) -> Option<f64> {
+        let pid = self.lock().iter().find(|running| running.name == name)?.child.id();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // After the name, which may hold anything: state is the first field, user and system time the 12th and 13th.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let mut ticks = || fields.next()?.parse::<f64>().ok();
+        Some((ticks()? + ticks()?) / TICKS_PER_SECOND)
     }
 
     /// Whether one of them is not there any more.

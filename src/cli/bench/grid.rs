@@ -29,6 +29,8 @@ pub(super) struct Counted {
     pub(super) produced: f64,
     pub(super) produced_bytes: f64,
     pub(super) batches: f64,
+    /// Processor seconds of the whole server.
+    pub(super) cpu: f64,
     /// Seconds by phase, as in [`PHASES`].
     pub(super) phases: [f64; PHASES.len()],
 }
@@ -100,6 +102,7 @@ impl Grid {
             produced: sum(&text, "yardmaster_records_produced_total"),
             produced_bytes: sum(&text, "yardmaster_produced_bytes_total"),
             batches: sum(&text, "yardmaster_batches_total"),
+            cpu: self.children.cpu_seconds("server").unwrap_or(f64::NAN),
             phases: PHASES.map(|phase| {
                 let wanted = format!("phase=\"{phase}\"");
                 let of_phase: String =
@@ -119,6 +122,7 @@ impl Counted {
             produced: self.produced - before.produced,
             produced_bytes: self.produced_bytes - before.produced_bytes,
             batches: self.batches - before.batches,
+            cpu: self.cpu - before.cpu,
             phases: std::array::from_fn(|at| {
                 let of = |counted: &Self| counted.phases.get(at).copied().unwrap_or_default();
                 of(&self) - of(&before)

@@ -36,6 +36,8 @@ pub(super) struct Lives {
     records_out: Spread,
     bytes_out: Spread,
     batch: Spread,
+    /// Microseconds of processor time of the server, per task.
+    cpu: Spread,
     /// Microseconds per task, by phase.
     phases: [Spread; PHASES.len()],
 }
@@ -54,6 +56,7 @@ pub(super) fn measure(ground: &Ground, shape: &Shape) -> Result<Lives, Failure> 
         lives.records_out.add(counted.produced / counted.ended);
         lives.bytes_out.add(counted.produced_bytes / counted.ended);
         lives.batch.add(counted.taken / counted.batches);
+        lives.cpu.add(counted.cpu / counted.ended * 1e6);
         for (spread, seconds) in lives.phases.iter_mut().zip(counted.phases) {
             spread.add(seconds / counted.ended * 1e6);
         }
@@ -112,6 +115,7 @@ impl Lives {
             format!("  records out per task    {}", self.records_out.words(2)),
             format!("  bytes out per task      {}", self.bytes_out.words(0)),
             format!("  records in per batch    {}", self.batch.words(0)),
+            format!("  server's CPU per task   {} µs", self.cpu.words(0)),
             format!("  µs per task             {}", phases.join(", ")),
         ]
     }
@@ -123,6 +127,7 @@ impl Lives {
             "tasks_per_second": self.rate.json(), "raw_tasks_per_second": self.raw.json(), "ratio": self.ratio.json(),
             "records_in_per_task": self.records_in.json(), "records_out_per_task": self.records_out.json(),
             "bytes_out_per_task": self.bytes_out.json(), "records_in_per_batch": self.batch.json(),
+            "cpu_microseconds_per_task": self.cpu.json(),
             "microseconds_per_task": PHASES.iter().zip(&self.phases).map(|(phase, spread)| ((*phase).to_owned(), spread.json())).collect::<Value>(),
         })
     }
