@@ -75,6 +75,17 @@ pub(super) fn is_missing(code: RDKafkaErrorCode) -> bool {
     )
 }
 
+/// Whether the code says that a topic will never take such a record: too large for it, or not for this user.
+pub(super) fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::MessageSizeTooLarge
+            | RDKafkaErrorCode::MessageBatchTooLarge
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::InvalidRecord
+    )
+}
+
 /// Whether the code passes by itself, as brokers come and go.
 pub(super) fn is_transient(code: RDKafkaErrorCode) -> bool {
     matches!(

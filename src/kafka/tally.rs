@@ -7,7 +7,7 @@ use rdkafka::ClientContext;
 use rdkafka::message::Message;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
-use super::error::{code_of, is_missing};
+use super::error::{code_of, is_missing, is_refusal};
 
 /// How many topics are watched.
 pub(super) const WATCHED: usize = 2;
@@ -28,6 +28,8 @@ pub(super) struct Counts {
     pub(super) first_failure: Option<String>,
     /// Topics that don't exist, in the order in which they were met.
     pub(super) missing_topics: Vec<String>,
+    /// Topics whose broker will never take such a record.
+    pub(super) refusing_topics: Vec<String>,
     /// Topics that records failed to reach for any other reason.
     pub(super) unreached_topics: Vec<String>,
     /// Number and offset of the last record to each watched topic.
@@ -82,9 +84,13 @@ impl ProducerContext for Tally {
                 if counts.first_failure.is_none() {
                     counts.first_failure = Some(format!("{topic}: {error}"));
                 }
-                let is_missing = code_of(error).is_some_and(is_missing);
-                let Counts { missing_topics, unreached_topics, .. } = &mut *counts;
-                let list = if is_missing { missing_topics } else { unreached_topics };
+                let code = code_of(error);
+                let Counts { missing_topics, refusing_topics, unreached_topics, .. } = &mut *counts;
+                let list = match code {
+                    Some(code) if is_missing(code) => missing_topics,
+                    Some(code) if is_refusal(code) => refusing_topics,
+                    Some(_) | None => unreached_topics,
+                };
                 if !list.contains(&topic) {
                     list.push(topic);
                 }

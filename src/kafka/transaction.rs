@@ -138,7 +138,7 @@ impl Transactions {
     /// it returns whether it did something.
     ///
     /// # Errors
-    /// `Fenced` or `Doubt`; then [`Transactions::missing_topics`] may tell why. Claim again.
+    /// `Fenced` or `Doubt`; then [`Transactions::closed_topics`] may tell why. Claim again.
     pub fn commit_while(&mut self, meanwhile: &mut dyn FnMut() -> bool) -> Result<Delivered> {
         let has_arrived = drain(self.usable()?, meanwhile);
         let counts = self.usable()?.context().counts();
@@ -156,23 +156,25 @@ impl Transactions {
         }
     }
 
-    /// Topics that records of this transaction were sent to and that don't exist. Call it after a failure: records to a
-    /// topic that was deleted just time out, so the broker is asked, for up to 2 s.
+    /// Topics that records of this transaction can't get into, however often that is tried: they don't exist, or refuse
+    /// the record. Call it after a failure: records to a topic that was deleted just time out, so the broker is asked,
+    /// for up to 2 s.
     #[must_use]
-    pub fn missing_topics(&self) -> Vec<String> {
+    pub fn closed_topics(&self) -> Vec<String> {
         let Some(producer) = &self.producer else {
             return Vec::new();
         };
         let counts = producer.context().counts();
-        let mut missing = counts.missing_topics;
+        let mut closed = counts.missing_topics;
+        closed.extend(counts.refusing_topics);
         for topic in counts.unreached_topics {
             match is_unknown(producer, &topic) {
-                Some(true) if !missing.contains(&topic) => missing.push(topic),
+                Some(true) if !closed.contains(&topic) => closed.push(topic),
                 Some(_) => {}
                 None => break,
             }
         }
-        missing
+        closed
     }
 
     fn usable(&self) -> Result<&BaseProducer<Tally>> {

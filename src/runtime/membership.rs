@@ -69,6 +69,10 @@ pub(super) struct Membership {
 }
 
 impl Membership {
+    /// Knows the placement as it is now, and hears instances from now on.
+    ///
+    /// # Errors
+    /// When Kafka can't be reached, or refuses.
     pub(super) fn open(
         conn: &Connection,
         names: &Names,
@@ -76,7 +80,7 @@ impl Membership {
         (id, incarnation): (&str, &str),
         (partitions, timeout): (i32, Duration),
     ) -> Result<Self, KafkaFailure> {
-        Ok(Self {
+        let mut membership = Self {
             names: names.clone(),
             conn: conn.clone(),
             submitter,
@@ -91,7 +95,10 @@ impl Membership {
             owners: BTreeMap::new(),
             epoch: 0,
             began: Instant::now(),
-        })
+        };
+        // Who knows only the beginning of the placement would give up partitions that are its own.
+        membership.read_to_end()?;
+        Ok(membership)
     }
 
     /// Says that this instance is there.
@@ -197,7 +204,7 @@ impl Membership {
         Ok(())
     }
 
-    /// Reads the placement to its end. Call it after a fence: then nothing of another placer is still to come.
+    /// Reads the placement to its end; after a fence nothing of another placer is still to come.
     fn read_to_end(&mut self) -> Result<(), KafkaFailure> {
         let (_, end) = high_watermark(&self.conn, &self.names.placement(), 0)?;
         let deadline = Instant::now() + READ_PATIENCE;

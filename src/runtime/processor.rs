@@ -252,8 +252,9 @@ fn session(
             pending.local = std::mem::take(&mut session.local);
             pending.local.retain(|event| !matches!(event, Local::Configured(_)));
             pending.rewrite = std::mem::take(&mut session.rewrite);
-            // A channel that is gone must be known before the batch is made again, or it would fail for ever.
-            pending.local.extend(session.transactions.missing_topics().iter().filter_map(|topic| {
+            // A topic that is gone, or takes no such record, must be known before the batch is made again, or it would
+            // fail for ever.
+            pending.local.extend(session.transactions.closed_topics().iter().filter_map(|topic| {
                 match partition.names.channel_of(topic) {
                     Some((pool, worker)) => Some(Local::ChannelLost { pool, worker }),
                     None if partition.is_own(topic) => None,

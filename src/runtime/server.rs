@@ -137,7 +137,10 @@ impl Owner {
         while !self.server.stop.load(Ordering::Relaxed) {
             if let Err(error) = self.turn(&mut membership) {
                 tracing::warn!(%error, "the placement can't be followed, trying again; what is owned goes on");
-                membership = None;
+                // What is out of reach for a while may be read on later; anything else begins anew.
+                if !matches!(error, KafkaFailure::Unreachable(_)) {
+                    membership = None;
+                }
             }
             thread::sleep(TURN_EVERY);
         }

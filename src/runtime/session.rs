@@ -59,6 +59,7 @@ pub(super) fn begin<'p>(
         checkpoint: Checkpoint { inputs: padded(&checkpoint), ..checkpoint },
         store,
         more: true,
+        heard_at: Instant::now(),
         ahead: Take::default(),
         local,
         rewrite,

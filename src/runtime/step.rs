@@ -48,6 +48,8 @@ pub(super) struct Session<'p> {
     pub(super) defaults: Defaults,
     /// When time alone changes something next.
     pub(super) due_at: Option<ProcessorMs>,
+    /// When it was last known that what workers said is read, or nearly so.
+    pub(super) heard_at: Instant,
     /// A limit left something that could go on at once.
     pub(super) more: bool,
     /// Events for the next batch.
@@ -167,7 +169,9 @@ impl Session<'_> {
             self.partition.metrics.input_age(self.partition.number, age);
         }
         let lag_max = self.partition.lease.as_duration() / 3;
-        if !take.is_dry && take.status_lag.is_some_and(|lag| lag > lag_max) {
+        if take.is_dry || take.status_lag.is_some_and(|lag| lag <= lag_max) {
+            self.heard_at = Instant::now();
+        } else if take.status_lag.is_some() || self.heard_at.elapsed() > lag_max {
             self.clock.freeze(ProcessorMs(self.checkpoint.at_ms));
         }
         let mut now = self.clock.now();

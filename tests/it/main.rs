@@ -8,12 +8,14 @@
 
 mod checker;
 mod cluster;
+mod identity;
 mod instances;
 mod kills;
 mod life;
 mod outside;
 mod poison;
 mod reading;
+mod replies;
 mod schemas;
 mod tasks;
 mod tidy;

@@ -105,9 +105,13 @@ impl Server {
 
     /// After a kill or stop: again, with the same state, on the same port.
     pub(crate) fn restart(&mut self) {
-        let next = Self::launch(&self.options, self.port);
-        *self = next;
+        self.restart_unready();
         self.wait_ready();
+    }
+
+    /// As [`Server::restart`], when it is not going to be ready.
+    pub(crate) fn restart_unready(&mut self) {
+        *self = Self::launch(&self.options, self.port);
     }
 
     /// After a kill or stop: as if the disk had been lost.
