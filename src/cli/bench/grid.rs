@@ -55,7 +55,8 @@ impl Grid {
         };
         std::fs::create_dir_all(&place.data)?;
         let children = Children::default();
-        children.add_server(&place, &["partitions=1"])?;
+        let settings: Vec<&str> = ground.settings.iter().map(String::as_str).collect();
+        children.add_server(&place, &settings)?;
         until_ready(&place.url(), || children.has_ended()).map_err(|failure| children.explain(failure))?;
         let names = Names::new(&namespace);
         let fleet = Fleet::start(&ground.conn, &names, POOL, workers)?;

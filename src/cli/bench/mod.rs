@@ -68,6 +68,9 @@ pub(crate) struct Arguments {
     /// Use this broker instead of starting one.
     #[arg(long, value_name = "HOST:PORT")]
     kafka: Option<String>,
+    /// Try another setting of the server: KEY=VALUE, as often as need be.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Keep what is written here, instead of in a directory that is deleted.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -79,6 +82,7 @@ pub(crate) struct Arguments {
 struct Ground {
     data: PathBuf,
     conn: Connection,
+    settings: Vec<String>,
 }
 
 /// Runs what was asked for and prints it.
@@ -104,7 +108,9 @@ fn on_broker(arguments: &Arguments, data: PathBuf) -> Outcome {
     };
     let bootstrap =
         broker.as_ref().map(Broker::bootstrap).or_else(|| arguments.kafka.clone()).unwrap_or_default();
-    let ground = Ground { data, conn: Connection::new(bootstrap) };
+    let one_partition = std::iter::once("partitions=1".to_owned());
+    let settings = one_partition.chain(arguments.set.iter().cloned()).collect();
+    let ground = Ground { data, conn: Connection::new(bootstrap), settings };
     let outcome = measure(arguments, &ground);
     if let Some(broker) = &mut broker {
         broker.stop();

@@ -19,7 +19,7 @@ pub use self::options::{BlockCache, DiskOptions};
 
 use self::failure::sort;
 use crate::store::Visit;
-use crate::{Batch, Checkpoint, StateError, Store, StoreRead, TableClass};
+use crate::{Batch, Checkpoint, StateError, Store, StoreRead, TableClass, Write};
 
 /// Column families are opened once and never created later, so finding one takes no lock.
 type Db = DBWithThreadMode<SingleThreaded>;
@@ -31,6 +31,8 @@ const HISTORY: &str = "history";
 /// RocksDB insists on a family of this name; ours holds the checkpoint.
 const META: &str = "default";
 const CHECKPOINT: &[u8] = b"checkpoint";
+/// What a write takes in a batch besides its key and value, at most: a tag, its family, two lengths.
+const WRITE_OVERHEAD: usize = 16;
 
 /// A store on disk.
 pub struct DiskStore {
@@ -187,7 +189,9 @@ impl StoreRead for DiskStore {
 impl Store for DiskStore {
     fn commit(&self, batch: &Batch) -> Result<(), StateError> {
         self.drop_files(batch)?;
-        let mut writes = WriteBatch::default();
+        let bytes =
+            |write: &Write| write.key.len() + write.value.as_ref().map_or(0, Vec::len) + WRITE_OVERHEAD;
+        let mut writes = WriteBatch::with_capacity_bytes(batch.writes.iter().map(bytes).sum());
         for (from, to) in batch.drops.iter().filter(|(from, to)| from < to) {
             writes.delete_range_cf(self.class(TableClass::History), from, to);
         }
