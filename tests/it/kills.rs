@@ -126,7 +126,7 @@ fn history_is_back(server: &Server, each: usize) {
             let path = format!("/v1/pools/{pool}/tasks/t-{}", each - 1);
             server.http.get(&path).json()["source"] == "history"
         };
-        POOLS.iter().all(|pool| whole(pool)).then_some(())
+        POOLS.iter().all(whole).then_some(())
     };
     await_some("history on the new disk", || server.last_words(), found);
 }
