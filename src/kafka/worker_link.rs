@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, NoCustomPartitioner, Producer, ProducerContext};
@@ -47,10 +47,21 @@ impl ProducerContext<NoCustomPartitioner> for Reports {
     }
 }
 
+/// A broker that is away is spoken of by the registration; librdkafka would repeat it twenty times a second.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "channel reader");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
 /// One registration's consumer and producer.
 pub struct WorkerLink {
     connection: Connection,
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Quiet>,
     /// Replaced when it fails for good, which idempotent producers can.
     producer: BaseProducer<Reports>,
     delivered: Receiver<(Ticket, bool)>,
@@ -89,10 +100,11 @@ impl WorkerLink {
         let mut reading = connection.committed_reader().map_err(|error| refused(&error))?;
         // A channel that is deleted and made again starts at 0.
         reading.set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "500");
-        let (consumer, (producer, delivered)) = match (reading.create(), producer(connection)?) {
-            (Ok(consumer), made) => (consumer, made),
-            (Err(error), _) => return Err(refused(&error)),
-        };
+        let (consumer, (producer, delivered)) =
+            match (reading.create_with_context(Quiet), producer(connection)?) {
+                (Ok(consumer), made) => (consumer, made),
+                (Err(error), _) => return Err(refused(&error)),
+            };
         Ok(Self {
             connection: connection.clone(),
             consumer,

@@ -17,3 +17,4 @@ mod reading;
 mod schemas;
 mod tasks;
 mod tidy;
+mod workers;
