@@ -125,3 +125,98 @@ fn encode(statuses: &[Status]) -> Vec<u8> {
         many => encode_status_batch(many),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use yardmaster_topologies::event::AttemptRef;
+    use yardmaster_topologies::id::{Attempt, Incarnation, Pool, TaskId, Token, WorkerName};
+    use yardmaster_topologies::task::{Json, Report};
+
+    use super::*;
+    use crate::worker::link::LinkError;
+
+    /// Keeps what it is sent; what became of it is said by the test.
+    #[derive(Default)]
+    struct Line {
+        records: Vec<String>,
+        outcomes: Vec<(Ticket, bool)>,
+    }
+
+    impl Link for Line {
+        fn channel_end(&mut self) -> Result<u64, LinkError> {
+            Ok(0)
+        }
+
+        fn read_from(&mut self, _offset: u64) {}
+
+        fn poll(&mut self) -> Vec<Vec<u8>> {
+            Vec::new()
+        }
+
+        fn on_arrival(&mut self, _call: Arc<dyn Fn() + Send + Sync>) {}
+
+        fn send(&mut self, record: &[u8]) -> Result<Ticket, LinkError> {
+            self.records.push(String::from_utf8(record.to_vec()).unwrap());
+            Ok(Ticket(self.records.len() as u64))
+        }
+
+        fn delivered(&mut self) -> Vec<(Ticket, bool)> {
+            std::mem::take(&mut self.outcomes)
+        }
+    }
+
+    fn status(kind: StatusKind) -> Status {
+        Status {
+            pool: Pool::trusted("p"),
+            worker: WorkerName::trusted("w"),
+            incarnation: Incarnation::trusted("one"),
+            kind,
+        }
+    }
+
+    fn attempt(task: &str) -> AttemptRef {
+        AttemptRef { task: TaskId::trusted(task), attempt: Attempt(1), token: Token::trusted("a0") }
+    }
+
+    fn progress(task: &str, note: &str) -> Status {
+        status(StatusKind::Progress { attempt: attempt(task), note: Some(Json(note.into())) })
+    }
+
+    #[test]
+    fn of_notes_only_the_latest_goes_and_never_twice() {
+        let (mut outbox, mut line, now) = (Outbox::default(), Line::default(), Instant::now());
+        outbox.push(progress("a", "1"));
+        outbox.push(progress("b", "2"));
+        outbox.push(progress("a", "3"));
+        outbox.push(status(StatusKind::Completed { attempt: attempt("a"), report: Report::default() }));
+        outbox.flush(&mut line, now);
+        let [record] = line.records.as_slice() else { panic!("{:?}", line.records) };
+        assert_eq!(
+            (record.matches("progress").count(), record.contains(r#""note":1"#)),
+            (2, false),
+            "{record}"
+        );
+        line.outcomes.push((Ticket(1), false));
+        assert_eq!(outbox.take_deliveries(&mut line).len(), 1);
+        outbox.flush(&mut line, now);
+        let record = line.records.last().unwrap();
+        assert!(record.contains("completed") && !record.contains("progress"), "{record}");
+    }
+
+    #[test]
+    fn while_a_record_is_under_way_others_gather() {
+        let (mut outbox, mut line, now) = (Outbox::default(), Line::default(), Instant::now());
+        for (task, after) in [("a", 0), ("b", 0), ("c", 2), ("d", 3)] {
+            outbox.push(status(StatusKind::Started { attempt: attempt(task) }));
+            outbox.flush(&mut line, now + Duration::from_millis(after));
+        }
+        assert_eq!(line.records.len(), 2, "{:?}", line.records);
+        outbox.push(status(StatusKind::Goodbye));
+        line.outcomes.extend([(Ticket(1), true), (Ticket(2), true)]);
+        outbox.take_deliveries(&mut line);
+        outbox.flush(&mut line, now);
+        assert_eq!(line.records.len(), 3, "nothing is waited for any more");
+    }
+}

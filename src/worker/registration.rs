@@ -113,7 +113,7 @@ impl Registration {
             let now = Instant::now();
             self.obey(now);
             if self.session.wants_join() && now >= self.retry_at {
-                self.join(now);
+                self.join();
             }
             let is_quiet = self.receive();
             self.collect();
@@ -173,7 +173,7 @@ impl Registration {
     }
 
     /// Steps 1 to 4 of joining.
-    fn join(&mut self, now: Instant) {
+    fn join(&mut self) {
         match self.link.channel_end() {
             Ok(end) => {
                 let incarnation = ulid::Ulid::generate().to_string();
@@ -184,7 +184,8 @@ impl Registration {
             }
             Err(error) => {
                 tracing::warn!(%error, "the broker does not answer, trying again");
-                self.retry_at = now + RETRY_INTERVAL;
+                // From now on, not from before the question: in between orders and timeouts have their turn.
+                self.retry_at = Instant::now() + RETRY_INTERVAL;
             }
         }
     }
