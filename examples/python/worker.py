@@ -72,7 +72,7 @@ class Worker:
         self.channel = f"{args.namespace}.assign.{args.pool}.{args.worker}"
         self.producer = Producer({"bootstrap.servers": args.kafka, "acks": "all", "enable.idempotence": True})
         self.running = {}
-        self.highest = {}  # task -> the highest attempt seen
+        self.highest = {}  # task -> the highest attempt seen, and when
         self.done, self.leaving = 0, False
         self.consumer = None
         self.join()
@@ -126,7 +126,14 @@ class Worker:
     def list(self):
         return [one.names for one in self.running.values()]
 
+    def forget(self):
+        """What was seen long ago and does not run: its id may be used again."""
+        old = time.monotonic() - 600
+        for task in [task for task, (_, seen) in self.highest.items() if seen < old and task not in self.running]:
+            del self.highest[task]
+
     def heartbeat(self):
+        self.forget()
         self.next_beat = time.monotonic() + self.welcome["heartbeat_ms"] / 1000
         free = max(0, self.args.slots - len(self.running))
         self.say("heartbeat", read_seq=self.read_seq, free_slots=free, draining=self.leaving, running=self.list())
@@ -166,9 +173,11 @@ class Worker:
     def assigned(self, message):
         task, attempt = message["task"], message["attempt"]
         names = {name: message[name] for name in ("task", "attempt", "token")}
-        if attempt <= self.highest.get(task, 0):
+        if attempt <= self.highest.get(task, (0, 0))[0]:
             return  # seen before
-        self.highest[task] = attempt
+        self.highest[task] = (attempt, time.monotonic())
+        if task in self.running:  # an older attempt is not this worker's any more
+            self.running.pop(task).send_signal(signal.SIGKILL)
         if self.leaving or not message["command"]:
             why = "this worker is leaving" if self.leaving else "this worker runs only commands"
             self.say("rejected", **names, message=why)
@@ -200,6 +209,7 @@ class Worker:
                 one.send_signal(signal.SIGKILL)
             if one.process.poll() is not None:
                 del self.running[task]
+                self.highest[task] = (one.names["attempt"], now)
                 self.report(one)
 
     def report(self, one):

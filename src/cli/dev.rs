@@ -89,7 +89,8 @@ fn start_worker(arguments: &Arguments, config: &ConfigArgs, pool: Pool) -> Resul
         labels: std::collections::BTreeMap::new(),
         on_server_lost: OnServerLost::Stop,
     };
-    let handler = Arc::new(RunProcess { exec: None, log_dir: Some(arguments.data.join("logs")) });
+    let programs = RunProcess { log_dir: Some(arguments.data.join("logs")), ..RunProcess::default() };
+    let handler = Arc::new(programs.guarded_by(&std::env::current_exe()?));
     let (connection, namespace) = (config.connection(), config.namespace);
     Ok(Worker::start(&options, handler, move |pool, name| {
         WorkerLink::new(&connection, &namespace, pool, name)

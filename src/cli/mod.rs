@@ -31,6 +31,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::worker::{GUARD_COMMAND, guard_groups};
 use failure::Outcome;
 
 const AFTER: &str = "\
@@ -87,6 +88,9 @@ enum Command {
     /// Price a small portfolio: what the demo's tasks do.
     #[command(hide = true)]
     PricePortfolio(price::Arguments),
+    /// Kill the process groups that stdin names, at its end: a worker's guard.
+    #[command(hide = true, name = GUARD_COMMAND)]
+    GuardTasks,
 }
 
 /// The pool that a command is about.
@@ -156,5 +160,6 @@ fn dispatch(command: Command) -> Outcome {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::PricePortfolio(arguments) => price::run(&arguments),
+        Command::GuardTasks => Ok(guard_groups(std::io::stdin().lock(), std::io::stdout().lock())?),
     }
 }

@@ -21,7 +21,7 @@ Examples:
   yardmaster worker --exec './price --from-stdin'      one fixed command; it gets each payload on stdin
   yardmaster worker list                               who is there
 A task's program finds TASK_POOL, TASK_ID, TASK_ATTEMPT, TASK_JOB and TASK_TOKEN in its environment.
-The first SIGTERM drains the worker, the second stops it.";
+The first SIGTERM drains the worker, the second stops it, the third ends it without a word.";
 
 /// `yardmaster worker`.
 #[derive(Debug, Args)]
@@ -100,7 +100,12 @@ fn run_worker(arguments: &Arguments) -> Outcome {
     let config = config.load()?;
     let options = options(arguments)?;
     let exec = arguments.exec.as_ref().map(|command| vec!["sh".to_owned(), "-c".to_owned(), command.clone()]);
-    let handler = Arc::new(RunProcess { exec, log_dir: arguments.log_dir.clone() });
+    let programs = RunProcess { exec, log_dir: arguments.log_dir.clone(), guard: None };
+    if let (Some(dir), Err(error)) = (&programs.log_dir, programs.check_log_dir()) {
+        let why = format!("--log-dir {}: no logs can be written there: {error}", dir.display());
+        return Err(Failure::Usage(format!("{why}; name a directory that this user may write to")));
+    }
+    let handler = Arc::new(programs.guarded_by(&std::env::current_exe()?));
     let orders = EndOrders::listen()?;
     if arguments.follow_stdin {
         orders.follow_stdin()?;
@@ -116,7 +121,7 @@ fn run_worker(arguments: &Arguments) -> Outcome {
     }
 }
 
-/// The first order drains, the second stops, the third does not wait.
+/// The first order drains, the second stops, the third ends the process.
 fn obey(orders: EndOrders, worker: WorkerOrders) -> Outcome {
     let listen = move || {
         orders.wait();
@@ -125,6 +130,11 @@ fn obey(orders: EndOrders, worker: WorkerOrders) -> Outcome {
         orders.wait();
         tracing::info!("stopping");
         worker.stop();
+        orders.wait();
+        tracing::warn!(
+            "ending at once: the guard kills what runs, the server gives it to others after the lease"
+        );
+        std::process::exit(1);
     };
     std::thread::Builder::new().name("orders".to_owned()).spawn(listen)?;
     Ok(())

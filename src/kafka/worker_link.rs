@@ -1,14 +1,17 @@
 //! A worker's line to the broker: reads its channel from an offset on, and sends statuses in order.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Message};
-use rdkafka::producer::{BaseProducer, BaseRecord, NoCustomPartitioner, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, NoCustomPartitioner, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use yardmaster_topologies::id::{Pool, WorkerName};
@@ -18,6 +21,8 @@ use crate::worker::{Link, LinkError, Ticket};
 
 /// A question to the broker waits no longer than this.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// A look whether the channel exists is taken between heartbeats, and must not hold them up.
+const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
 /// Between two looks whether the channel exists: at first, and after a while.
 const LOOK_INTERVAL_MIN: Duration = Duration::from_millis(50);
 const LOOK_INTERVAL_MAX: Duration = Duration::from_secs(1);
@@ -42,11 +47,26 @@ impl ProducerContext<NoCustomPartitioner> for Reports {
     }
 }
 
+/// A broker that is away is spoken of by the registration; librdkafka would repeat it twenty times a second.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "channel reader");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
 /// One registration's consumer and producer.
 pub struct WorkerLink {
-    consumer: BaseConsumer,
+    connection: Connection,
+    consumer: BaseConsumer<Quiet>,
+    /// Replaced when it fails for good, which idempotent producers can.
     producer: BaseProducer<Reports>,
     delivered: Receiver<(Ticket, bool)>,
+    /// Given to the producer, and not heard of again yet.
+    open: BTreeSet<Ticket>,
     channel: String,
     status: String,
     key: String,
@@ -80,14 +100,17 @@ impl WorkerLink {
         let mut reading = connection.committed_reader().map_err(|error| refused(&error))?;
         // A channel that is deleted and made again starts at 0.
         reading.set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "500");
-        let (consumer, (producer, delivered)) = match (reading.create(), producer(connection)?) {
-            (Ok(consumer), made) => (consumer, made),
-            (Err(error), _) => return Err(refused(&error)),
-        };
+        let (consumer, (producer, delivered)) =
+            match (reading.create_with_context(Quiet), producer(connection)?) {
+                (Ok(consumer), made) => (consumer, made),
+                (Err(error), _) => return Err(refused(&error)),
+            };
         Ok(Self {
+            connection: connection.clone(),
             consumer,
             producer,
             delivered,
+            open: BTreeSet::new(),
             channel: format!("{namespace}.assign.{pool}.{worker}"),
             status: format!("{namespace}.status"),
             key: pool.to_string(),
@@ -96,8 +119,8 @@ impl WorkerLink {
         })
     }
 
-    fn exists(&self) -> Result<bool, LinkError> {
-        let found = self.consumer.fetch_metadata(Some(&self.channel), CALL_TIMEOUT).map_err(unanswered)?;
+    fn exists(&self, timeout: Duration) -> Result<bool, LinkError> {
+        let found = self.consumer.fetch_metadata(Some(&self.channel), timeout).map_err(unanswered)?;
         let is_there = |topic: &rdkafka::metadata::MetadataTopic| {
             topic.name() == self.channel && topic.error().is_none() && !topic.partitions().is_empty()
         };
@@ -112,7 +135,7 @@ impl WorkerLink {
         if Instant::now() < look_at {
             return;
         }
-        if matches!(self.exists(), Ok(true)) {
+        if matches!(self.exists(LOOK_TIMEOUT), Ok(true)) {
             let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
             let mut list = TopicPartitionList::new();
             let added = list.add_partition_offset(&self.channel, 0, offset);
@@ -124,13 +147,44 @@ impl WorkerLink {
         let next = (interval * 2).min(LOOK_INTERVAL_MAX);
         self.reading = Reading::Awaited { from, look_at: Instant::now() + interval, interval: next };
     }
+
+    /// After a fatal error a producer takes nothing any more: another one is made, and what the old one had is lost.
+    fn replace_if_dead(&mut self) -> Vec<(Ticket, bool)> {
+        let Some((code, reason)) = self.producer.client().fatal_error() else {
+            return Vec::new();
+        };
+        let (fresh, delivered) = match producer(&self.connection) {
+            Ok(made) => made,
+            Err(error) => {
+                tracing::error!(%error, "a status producer that failed can't be replaced, trying again");
+                return Vec::new();
+            }
+        };
+        tracing::warn!(%code, reason, "the status producer had to be replaced");
+        let old = std::mem::replace(&mut self.producer, fresh);
+        let known: Vec<_> = std::mem::replace(&mut self.delivered, delivered).try_iter().collect();
+        // Closing it may take a while.
+        if let Err(error) = thread::Builder::new().name("status-end".to_owned()).spawn(move || drop(old)) {
+            tracing::warn!(%error, "a producer was dropped in place");
+        }
+        let mut heard = self.heard(known);
+        heard.extend(std::mem::take(&mut self.open).into_iter().map(|ticket| (ticket, false)));
+        heard
+    }
+
+    fn heard(&mut self, known: Vec<(Ticket, bool)>) -> Vec<(Ticket, bool)> {
+        for (ticket, _) in &known {
+            self.open.remove(ticket);
+        }
+        known
+    }
 }
 
 impl Link for WorkerLink {
     fn channel_end(&mut self) -> Result<u64, LinkError> {
         self.consumer.unassign().map_err(unanswered)?;
         self.reading = Reading::No;
-        if !self.exists()? {
+        if !self.exists(CALL_TIMEOUT)? {
             return Ok(0);
         }
         let (_, end) = self.consumer.fetch_watermarks(&self.channel, 0, CALL_TIMEOUT).map_err(unanswered)?;
@@ -143,14 +197,17 @@ impl Link for WorkerLink {
         self.look();
     }
 
-    fn poll(&mut self, wait: Duration) -> Vec<Vec<u8>> {
+    fn on_arrival(&mut self, call: Arc<dyn Fn() + Send + Sync>) {
+        self.consumer.set_nonempty_callback(move || call());
+    }
+
+    fn poll(&mut self) -> Vec<Vec<u8>> {
         self.look();
         let mut values = Vec::new();
-        let mut wait = wait;
+        // Until it is empty: only then its next message calls.
         while values.len() < MESSAGES_MAX
-            && let Some(polled) = self.consumer.poll(wait)
+            && let Some(polled) = self.consumer.poll(Duration::ZERO)
         {
-            wait = Duration::ZERO;
             match polled {
                 Ok(message) => values.extend(message.payload().map(<[u8]>::to_vec)),
                 Err(KafkaError::MessageConsumption(
@@ -167,7 +224,6 @@ impl Link for WorkerLink {
                 Err(error) => {
                     // librdkafka goes on by itself.
                     tracing::debug!(%error, "reading the channel");
-                    break;
                 }
             }
         }
@@ -182,12 +238,16 @@ impl Link for WorkerLink {
             .send(message)
             .map_err(|(error, _)| LinkError(format!("the status was not sent: {error}")))?;
         self.next_ticket += 1;
+        self.open.insert(Ticket(ticket));
         Ok(Ticket(ticket))
     }
 
     fn delivered(&mut self) -> Vec<(Ticket, bool)> {
         self.producer.poll(Duration::ZERO);
-        self.delivered.try_iter().collect()
+        let known = self.delivered.try_iter().collect();
+        let mut heard = self.heard(known);
+        heard.extend(self.replace_if_dead());
+        heard
     }
 }
 
@@ -214,5 +274,41 @@ fn unanswered(error: KafkaError) -> LinkError {
 impl std::fmt::Debug for WorkerLink {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("WorkerLink").field("channel", &self.channel).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+
+    /// Sends records until the broker has one; returns what became of the first.
+    fn outcomes(link: &mut WorkerLink, records: usize) -> Vec<bool> {
+        let mut open: BTreeSet<Ticket> = (0..records).map(|_| link.send(b"{}").unwrap()).collect();
+        let mut outcomes = Vec::new();
+        while !open.is_empty() {
+            for (ticket, has_arrived) in link.delivered() {
+                assert!(open.remove(&ticket), "{ticket:?} was heard of twice");
+                outcomes.push(has_arrived);
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        outcomes
+    }
+
+    #[test]
+    fn a_producer_that_failed_for_good_is_replaced_and_its_records_are_lost() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("ns.status", 1, 1).unwrap();
+        let connection = Connection { bootstrap: cluster.bootstrap_servers(), extra: Vec::new() };
+        let (pool, worker) = (Pool::trusted("p"), WorkerName::trusted("w"));
+        let mut link = WorkerLink::new(&connection, "ns", &pool, &worker).unwrap();
+        assert_eq!(outcomes(&mut link, 1), [true]);
+        let fatal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+        cluster.request_errors(RDKafkaApiKey::Produce, &[fatal]);
+        assert_eq!(outcomes(&mut link, 1), [false]);
+        assert_eq!(outcomes(&mut link, 3), [true, true, true]);
     }
 }

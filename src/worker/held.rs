@@ -11,6 +11,8 @@ use super::handler::{Assignment, Finish};
 
 /// Tasks whose highest attempt is remembered after they ended here.
 const SEEN_MAX: usize = 100_000;
+/// For so long: a duplicate comes sooner, and later the task's id may be used again, from attempt 1 on.
+const SEEN_TIME: Duration = Duration::from_secs(600);
 
 /// Names an attempt.
 pub(crate) type Key = (TaskId, Attempt);
@@ -25,6 +27,8 @@ pub(crate) enum Stage {
         control: Control,
         /// The end of its run timeout.
         stop_at: Option<Instant>,
+        /// When it is to be said that it runs, unless something else says so before.
+        tell_at: Option<Instant>,
     },
     /// It is over and can't be reported before the next welcome.
     Ended(Box<Finish>),
@@ -46,7 +50,9 @@ pub(crate) struct Held {
 pub(crate) struct Holdings {
     pub(crate) attempts: BTreeMap<Key, Held>,
     seen: BTreeMap<TaskId, Attempt>,
-    seen_order: VecDeque<TaskId>,
+    /// Attempts that have ended since the last look at the clock, and when the earlier ones did.
+    just_ended: Vec<Key>,
+    ended: VecDeque<(Instant, Key)>,
 }
 
 impl Holdings {
@@ -57,19 +63,31 @@ impl Holdings {
             Some(highest) => *highest = attempt,
             None => {
                 self.seen.insert(task.clone(), attempt);
-                self.seen_order.push_back(task.clone());
-            }
-        }
-        if self.seen_order.len() > SEEN_MAX
-            && let Some(oldest) = self.seen_order.pop_front()
-        {
-            if self.attempts.keys().any(|(task, _)| *task == oldest) {
-                self.seen_order.push_back(oldest);
-            } else {
-                self.seen.remove(&oldest);
             }
         }
         true
+    }
+
+    /// Lets go of an attempt.
+    pub(crate) fn remove(&mut self, key: &Key) {
+        if self.attempts.remove(key).is_some() {
+            self.just_ended.push(key.clone());
+        }
+    }
+
+    /// Forgets what ended long ago.
+    pub(crate) fn forget(&mut self, now: Instant) {
+        self.ended.extend(self.just_ended.drain(..).map(|key| (now, key)));
+        while let Some((ended_at, _)) = self.ended.front()
+            && (self.ended.len() > SEEN_MAX || now.duration_since(*ended_at) >= SEEN_TIME)
+        {
+            // A higher attempt has an end of its own.
+            if let Some((_, (task, attempt))) = self.ended.pop_front()
+                && self.seen.get(&task) == Some(&attempt)
+            {
+                self.seen.remove(&task);
+            }
+        }
     }
 
     /// How many handlers are at work.
@@ -77,9 +95,31 @@ impl Holdings {
         self.count(|stage| matches!(stage, Stage::Running { .. } | Stage::Abandoned))
     }
 
+    /// Whether the server is still to hear of anything.
+    pub(crate) fn is_any_listed(&self) -> bool {
+        self.attempts.values().any(|held| is_listed(&held))
+    }
+
+    /// Nobody has to be told any more that these run.
+    pub(crate) fn told_all(&mut self) {
+        for held in self.attempts.values_mut() {
+            if let Stage::Running { tell_at, .. } = &mut held.stage {
+                *tell_at = None;
+            }
+        }
+    }
+
+    /// When something is to be stopped next, or told where that can be.
+    pub(crate) fn next_due(&self, can_tell: bool) -> Option<Instant> {
+        let times = |held: &Held| match held.stage {
+            Stage::Running { stop_at, tell_at, .. } => [stop_at, tell_at.filter(|_| can_tell)],
+            Stage::Waiting(_) | Stage::Ended(_) | Stage::Reported(_) | Stage::Abandoned => [None, None],
+        };
+        self.attempts.values().flat_map(times).flatten().min()
+    }
+
     /// Every attempt whose end the server may not know.
     pub(crate) fn list(&self) -> Vec<AttemptRef> {
-        let is_listed = |held: &&Held| !matches!(held.stage, Stage::Abandoned);
         let name = |((task, attempt), held): (&Key, &Held)| AttemptRef {
             task: task.clone(),
             attempt: *attempt,
@@ -107,9 +147,7 @@ impl Holdings {
                 held.stage = Stage::Abandoned;
             }
             Stage::Abandoned => {}
-            Stage::Waiting(_) | Stage::Ended(_) | Stage::Reported(_) => {
-                self.attempts.remove(key);
-            }
+            Stage::Waiting(_) | Stage::Ended(_) | Stage::Reported(_) => self.remove(key),
         }
     }
 
@@ -122,4 +160,8 @@ impl Holdings {
     fn count(&self, is_counted: impl Fn(&Stage) -> bool) -> usize {
         self.attempts.values().filter(|held| is_counted(&held.stage)).count()
     }
+}
+
+fn is_listed(held: &&Held) -> bool {
+    !matches!(held.stage, Stage::Abandoned)
 }

@@ -1,6 +1,6 @@
 //! What a registration needs from the broker. The Kafka client behind it is in `src/kafka`.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 /// Names a record that was sent, until the broker has said what became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,8 +22,11 @@ pub trait Link: Send {
     /// Reads the channel from this offset on, as soon as it exists.
     fn read_from(&mut self, offset: u64);
 
-    /// The values of committed records, as many as are there; waits for the first one.
-    fn poll(&mut self, wait: Duration) -> Vec<Vec<u8>>;
+    /// The values of committed records, as many as are there now. To be called a few times a second, whatever happens.
+    fn poll(&mut self) -> Vec<Vec<u8>>;
+
+    /// Calls this, from any thread, when there may be something to poll. Called before anything else.
+    fn on_arrival(&mut self, call: Arc<dyn Fn() + Send + Sync>);
 
     /// Sends a status record, in the order of the calls.
     ///

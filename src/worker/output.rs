@@ -1,94 +1,126 @@
-//! Reads what a program prints while it runs, and keeps whole logs where that is wanted.
+//! Reads what a program prints while it runs.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::handler::Assignment;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::control::Control;
+use super::log_file::{LogEnding, LogFile};
 use super::tail::Capture;
 
 /// A program that ended can have left its pipe to somebody else: this long is waited for the rest.
-const REST_TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const REST_TIMEOUT: Duration = Duration::from_secs(1);
+/// A pipe that nobody wants to read any more is closed after this at the latest.
+const LOOK_INTERVAL_MS: u16 = 1_000;
 
 /// One stream of a program, being read.
 #[derive(Debug)]
 pub(crate) struct Reading {
-    shared: Arc<(Mutex<(Capture, bool)>, Condvar)>,
+    shared: Arc<Shared>,
+    log: Option<LogEnding>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    capture: Capture,
+    is_read: bool,
+    is_given_up: bool,
 }
 
 impl Reading {
-    /// Reads on a thread of its own until the end.
+    /// Reads on a thread of its own until the end, and wakes `control` then.
     pub(crate) fn start(
-        stream: Option<impl Read + Send + 'static>,
+        stream: Option<impl Read + AsFd + Send + 'static>,
         capture: Capture,
-        log: Option<File>,
+        log: Option<LogFile>,
+        control: Control,
     ) -> io::Result<Self> {
-        let shared = Arc::new((Mutex::new((capture, false)), Condvar::new()));
+        let state = State { capture, is_read: false, is_given_up: false };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let theirs = Arc::clone(&shared);
+        let ending = log.as_ref().map(LogFile::ending);
         let read = move || {
             if let Some(stream) = stream {
-                read_all(stream, log, |bytes| lock(&theirs.0).0.push(bytes));
+                theirs.read_all(stream, log.as_ref());
             }
-            lock(&theirs.0).1 = true;
-            theirs.1.notify_all();
+            control.wake();
         };
         thread::Builder::new().name("task-output".to_owned()).stack_size(128 * 1024).spawn(read)?;
-        Ok(Self { shared })
+        Ok(Self { shared, log: ending })
     }
 
-    /// Waits for the end of the stream, though not for long, and looks at what came.
-    pub(crate) fn finish<T>(&self, look: impl FnOnce(&Capture) -> T) -> T {
-        let guard = lock(&self.shared.0);
-        let (guard, _) = self
-            .shared
-            .1
-            .wait_timeout_while(guard, REST_TIMEOUT, |(_, is_read)| !*is_read)
-            .unwrap_or_else(PoisonError::into_inner);
-        look(&guard.0)
+    /// Whether everybody who could write has closed it.
+    pub(crate) fn is_read(&self) -> bool {
+        self.shared.lock().is_read
+    }
+
+    /// Waits for the end of the stream, though not for long, and looks at what came and whether that is all of it.
+    pub(crate) fn finish<T>(self, look: impl FnOnce(&Capture, bool) -> T) -> T {
+        let deadline = Instant::now() + REST_TIMEOUT;
+        let seen = {
+            let (mut state, _) = self
+                .shared
+                .changed
+                .wait_timeout_while(self.shared.lock(), REST_TIMEOUT, |state| !state.is_read)
+                .unwrap_or_else(PoisonError::into_inner);
+            state.is_given_up = true;
+            look(&state.capture, state.is_read)
+        };
+        if let Some(log) = self.log {
+            log.wait(deadline);
+        }
+        seen
     }
 }
 
-fn lock(mutex: &Mutex<(Capture, bool)>) -> std::sync::MutexGuard<'_, (Capture, bool)> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-fn read_all(mut stream: impl Read, mut log: Option<File>, mut take: impl FnMut(&[u8])) {
-    let mut buffer = [0_u8; 16 * 1024];
-    loop {
-        match stream.read(&mut buffer) {
-            Ok(0) => return,
-            Ok(count) => {
-                let bytes = buffer.get(..count).unwrap_or_default();
-                take(bytes);
-                if let Some(Err(error)) = log.as_mut().map(|file| file.write_all(bytes)) {
-                    // A full disk costs the log, not the task.
-                    tracing::warn!(%error, "a task's log could not be written, it ends here");
-                    log = None;
+    fn read_all(&self, mut stream: impl Read + AsFd, log: Option<&LogFile>) {
+        let mut buffer = [0_u8; 16 * 1024];
+        loop {
+            if !self.await_bytes(&stream) {
+                return;
+            }
+            match stream.read(&mut buffer) {
+                Ok(count @ 1..) => {
+                    let bytes = buffer.get(..count).unwrap_or_default();
+                    self.lock().capture.push(bytes);
+                    if let Some(log) = log {
+                        log.write(bytes);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => {
+                    self.lock().is_read = true;
+                    self.changed.notify_all();
+                    return;
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return,
         }
     }
-}
 
-/// The file for a stream of an attempt: `<dir>/<pool>/<task>.<attempt>.out`. Slashes of an id become directories' safe
-/// cousin `%2F`, so that no id can point outside.
-pub(crate) fn open_log(
-    dir: Option<&Path>,
-    assignment: &Assignment,
-    stream: &str,
-) -> io::Result<Option<File>> {
-    let Some(dir) = dir else { return Ok(None) };
-    let dir = dir.join(assignment.pool.as_str());
-    fs::create_dir_all(&dir)?;
-    File::create(log_path(&dir, assignment, stream)).map(Some)
-}
-
-fn log_path(dir: &Path, assignment: &Assignment, stream: &str) -> PathBuf {
-    let task = assignment.task.as_str().replace('/', "%2F");
-    dir.join(format!("{task}.{}.{stream}", assignment.attempt))
+    /// False when nobody waits for more: somebody outside of the program's group may hold the pipe for ever.
+    fn await_bytes(&self, stream: &impl AsFd) -> bool {
+        loop {
+            let mut wanted = [PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut wanted, PollTimeout::from(LOOK_INTERVAL_MS)) {
+                Ok(0) if self.lock().is_given_up => return false,
+                Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+                Ok(_) | Err(_) => return true,
+            }
+        }
+    }
 }

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use yardmaster_topologies::id::{Attempt, JobId, Pool, TaskId, Token, WorkerName};
 
 use super::*;
+use crate::worker::control::{Stop, StopReason};
+use crate::worker::handler::End;
 
 fn shell(script: &str) -> Assignment {
     Assignment {
@@ -27,7 +30,7 @@ fn shell(script: &str) -> Assignment {
 }
 
 fn control() -> Control {
-    Control::detached(TaskId::trusted("a/t"), Attempt(3))
+    Control::default()
 }
 
 fn run(assignment: Assignment) -> Finish {
@@ -72,10 +75,34 @@ fn other_output_is_a_tail_only() {
     let finish = run(shell("echo all good"));
     assert_eq!((finish.end, finish.report.result), (End::Completed, None));
     assert_eq!(finish.report.stdout_tail.as_deref(), Some("all good\n"));
+}
+
+#[test]
+fn a_result_that_can_not_be_carried_is_spoken_of() {
     let too_long = run(shell("printf '\"%01025d\"' 0"));
     assert_eq!((too_long.end, too_long.report.result), (End::Completed, None));
-    let deep = format!("printf '%s' '{}{}'", "[".repeat(100), "]".repeat(100));
-    assert_eq!(run(shell(&deep)).report.result, None, "a record that deep would be refused");
+    let note = too_long.report.error_message.unwrap();
+    assert!(note.contains("1027 bytes") && note.contains("result_bytes_max is 1024"), "{note}");
+    let deep = run(shell(&format!("printf '%s' '{}{}'", "[".repeat(100), "]".repeat(100))));
+    assert_eq!(deep.report.result, None, "a record that deep would be refused");
+    assert!(deep.report.error_message.unwrap().contains("deeper than"));
+}
+
+#[test]
+fn what_may_be_only_part_of_a_result_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let pid = dir.path().join("pid");
+    // It leaves the group, so it keeps the pipe: nobody knows whether more than `12` is to come.
+    let script = "setsid sh -c 'echo $$ > \"$PID.new\"; mv \"$PID.new\" \"$PID\"; exec sleep 63' & \
+                  while ! [ -e \"$PID\" ]; do sleep 0.01; done; printf 12";
+    let mut assignment = shell(script);
+    assignment.env.insert("PID".to_owned(), pid.display().to_string());
+    let finish = run(assignment);
+    let stray: i32 = fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(stray), nix::sys::signal::Signal::SIGKILL).unwrap();
+    assert_eq!((finish.end, finish.report.result), (End::Completed, None));
+    assert!(finish.report.error_message.unwrap().contains("still open"));
+    assert_eq!(finish.report.stdout_tail.as_deref(), Some("12"));
 }
 
 #[test]
@@ -117,13 +144,63 @@ fn the_environment_names_the_attempt() {
 fn one_fixed_command_and_whole_logs() {
     let dir = tempfile::tempdir().unwrap();
     let exec = ["sh", "-c", "cat; seq 3000"].map(str::to_owned).to_vec();
-    let handler = RunProcess { exec: Some(exec), log_dir: Some(dir.path().to_owned()) };
+    let handler = RunProcess { exec: Some(exec), log_dir: Some(dir.path().to_owned()), guard: None };
     let assignment = Assignment { command: Vec::new(), payload: Some(Json(Arc::from("[7]"))), ..shell("") };
     let finish = handler.run(assignment, &control());
     assert_eq!(finish.end, End::Completed);
     assert_eq!(finish.report.stdout_tail.unwrap().len(), TAIL_BYTES_MAX);
     let log = fs::read_to_string(dir.path().join("p/a%2Ft.3.out")).unwrap();
     assert!(log.starts_with("[7]1\n2\n") && log.ends_with("3000\n"));
+}
+
+fn logging_to(dir: &Path) -> RunProcess {
+    RunProcess { log_dir: Some(dir.to_owned()), ..RunProcess::default() }
+}
+
+#[test]
+fn a_log_that_can_not_be_written_costs_the_log_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    for bad in [file.join("below"), "/dev/full/below".into()] {
+        let handler = logging_to(&bad);
+        assert!(handler.check_log_dir().is_err(), "{bad:?}");
+        let finish = handler.run(shell("seq 100000; echo; exit 0"), &control());
+        assert_eq!((finish.end, finish.report.exit_code), (End::Completed, Some(0)), "{finish:?}");
+    }
+    let good = logging_to(dir.path());
+    good.check_log_dir().unwrap();
+    // The disk is full from the first byte on.
+    fs::create_dir(dir.path().join("p")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", dir.path().join("p/a%2Ft.3.out")).unwrap();
+    let finish = good.run(shell("echo 7"), &control());
+    assert_eq!((finish.end, finish.report.result), (End::Completed, Some(Json("7".into()))));
+    let finish = good.run(shell("seq 100000"), &control());
+    assert_eq!(finish.end, End::Completed);
+}
+
+#[test]
+fn a_disk_that_stalls_does_not_touch_the_result() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("p")).unwrap();
+    // Opening a pipe that nobody reads blocks, as a disk that hangs does.
+    let stalled = dir.path().join("p/a%2Ft.3.out");
+    assert!(Command::new("mkfifo").arg(&stalled).status().unwrap().success());
+    let finish = logging_to(dir.path()).run(shell("printf 123; sleep 0.1; printf 456"), &control());
+    assert_eq!((finish.end, finish.report.result), (End::Completed, Some(Json("123456".into()))));
+    assert_eq!(fs::read_to_string(&stalled).unwrap(), "123456", "and the log is written when it can be");
+}
+
+#[test]
+fn the_longest_id_has_a_log_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    for last in ["a", "b"] {
+        let task = TaskId::trusted(&format!("{}{last}", "/".repeat(127)));
+        logging_to(dir.path()).run(Assignment { task, ..shell("echo 1") }, &control());
+    }
+    let names = fs::read_dir(dir.path().join("p")).unwrap().map(|entry| entry.unwrap().file_name());
+    let names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+    assert!(names.len() == 4 && names.iter().all(|name| name.starts_with("%2F%2F")), "{names:?}");
 }
 
 #[test]
@@ -152,6 +229,41 @@ fn what_a_program_leaves_behind_ends_with_it() {
     let finish = run(shell("sleep 62 & echo $!"));
     assert_eq!(finish.end, End::Completed);
     assert!(is_gone(finish.report.result.unwrap().0.parse().unwrap()));
+}
+
+#[test]
+fn the_grace_is_for_everything_that_it_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let cleaned = dir.path().join("cleaned");
+    // The outer shell dies of the signal at once; its child needs a while, and writes a file.
+    let child = format!(
+        "trap 'sleep 0.3; : > {}; exit 0' TERM; : > \"$READY\"; while :; do sleep 0.01; done",
+        cleaned.display()
+    );
+    let script = format!("sh -c '{}' ; echo", child.replace('\'', "'\\''"));
+    let (finish, _) = run_and_stop(&script, StopReason::Cancelled, Duration::from_secs(60));
+    assert_eq!((finish.end, finish.report.signal), (End::Stopped, Some(15)));
+    assert!(cleaned.exists(), "the child was killed before its grace was over");
+}
+
+#[test]
+fn an_order_that_comes_after_the_end_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let pid = dir.path().join("pid");
+    // The stray holds the pipes, so that the end is seen long before the report is made.
+    let script = "setsid sh -c 'echo $$ > \"$PID.new\"; mv \"$PID.new\" \"$PID\"; exec sleep 64' & \
+                  while ! [ -e \"$PID\" ]; do sleep 0.01; done; echo $$";
+    let mut assignment = shell(script);
+    assignment.env.insert("PID".to_owned(), pid.display().to_string());
+    let control = control();
+    let (theirs, before) = (control.clone(), control.changes());
+    let thread = thread::spawn(move || RunProcess::default().run(assignment, &theirs));
+    control.wait_change(before, None);
+    control.stop(Stop { reason: StopReason::TimedOut, grace: Duration::ZERO });
+    let finish = thread.join().unwrap();
+    let stray: i32 = fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(stray), nix::sys::signal::Signal::SIGKILL).unwrap();
+    assert_eq!(finish.end, End::Completed, "{finish:?}");
 }
 
 #[test]

@@ -30,6 +30,16 @@ impl Capture {
         self.tail.drain(..excess);
     }
 
+    /// Its first `head_max` bytes.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// How many bytes it had.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
     /// All of it, if it was not too long.
     #[must_use]
     pub fn whole(&self) -> Option<&[u8]> {

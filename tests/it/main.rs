@@ -19,3 +19,4 @@ mod replies;
 mod schemas;
 mod tasks;
 mod tidy;
+mod workers;

@@ -32,11 +32,10 @@ impl Session {
             }
             (ToWorker::Rehello { .. }, Phase::Joined) => {
                 tracing::info!(pool = %self.registrant.pool, "the server does not know this worker any more");
-                // Whoever is leaving has nothing to join for: what it holds is not its own any more.
-                if self.leaving == Leaving::No {
-                    self.phase = Phase::Apart;
-                } else {
-                    self.holdings.abandon_all(self.terms.grace);
+                match self.leaving {
+                    Leaving::No | Leaving::Draining => self.phase = Phase::Apart,
+                    // It has nothing to join for: what it holds is not its own any more.
+                    Leaving::Stopping | Leaving::Replaced => self.holdings.abandon_all(self.terms.grace),
                 }
             }
             (
@@ -51,7 +50,9 @@ impl Session {
                 let said_at = acknowledged_at.unwrap_or(first_at);
                 self.lease = Some(Lease::new(said_at, lease.as_duration(), heartbeat.as_duration()));
                 self.phase = Phase::Joined;
-                self.next_beat = now + self.terms.heartbeat;
+                // The server is to know at once that nothing new is wanted.
+                let is_leaving = self.leaving != Leaving::No;
+                self.next_beat = if is_leaving { now } else { now + self.terms.heartbeat };
                 self.adopt(adopt);
                 tracing::info!(pool = %self.registrant.pool, incarnation = %self.incarnation, "joined");
             }
@@ -61,8 +62,13 @@ impl Session {
                     if reason == Reason::RunTimeout { StopReason::TimedOut } else { StopReason::Cancelled };
                 self.cancel(&attempt, Stop { reason, grace: grace.as_duration() });
             }
-            (ToWorker::Drain { .. }, Phase::Joined) => self.is_drained_by_server = true,
-            (ToWorker::Undrain { .. }, Phase::Joined) => self.is_drained_by_server = false,
+            // The server remembers its own order, and keeps to it.
+            (ToWorker::Drain { .. }, Phase::Joined) => {
+                tracing::info!(pool = %self.registrant.pool, "drained: nothing new comes until it is undrained");
+            }
+            (ToWorker::Undrain { .. }, Phase::Joined) => {
+                tracing::info!(pool = %self.registrant.pool, "not drained any more");
+            }
             (
                 ToWorker::Welcome { .. }
                 | ToWorker::Rehello { .. }
@@ -135,7 +141,7 @@ impl Session {
         match &held.stage {
             Stage::Running { control, .. } => control.stop(stop),
             Stage::Waiting(_) => {
-                self.holdings.attempts.remove(&key);
+                self.holdings.remove(&key);
                 self.say(StatusKind::Cancelled { attempt: attempt.clone(), report: Report::default() });
             }
             // Its end is on the way.

@@ -8,19 +8,22 @@ mod reports;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use yardmaster_topologies::event::{Status, StatusKind};
 use yardmaster_topologies::id::{Incarnation, MessageSeq, Pool, WorkerName};
 
-use super::control::{Control, Note};
+use super::control::Control;
 use super::handler::Assignment;
 use super::held::Holdings;
 use super::lease::Lease;
 
 /// A hello that no welcome answered is said again after this.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
+/// An attempt that is over sooner is reported with its end alone.
+const STARTED_DELAY: Duration = Duration::from_millis(50);
+/// Between two notes of an attempt.
+const NOTES_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What becomes of running programs when the worker's lease is over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -102,19 +105,17 @@ pub(crate) struct Session {
     lease: Option<Lease>,
     read_seq: MessageSeq,
     next_beat: Instant,
+    next_notes: Instant,
     is_beat_under_way: bool,
-    is_drained_by_server: bool,
     leaving: Leaving,
     goodbye_said: bool,
-    /// Where running attempts say how far they are.
-    notes: Option<Sender<Note>>,
     holdings: Holdings,
     actions: Vec<Action>,
 }
 
 impl Session {
     /// Not joined yet.
-    pub(crate) fn new(registrant: Registrant, notes: Option<Sender<Note>>, now: Instant) -> Self {
+    pub(crate) fn new(registrant: Registrant, now: Instant) -> Self {
         Self {
             registrant,
             incarnation: Incarnation::trusted("none"),
@@ -123,11 +124,10 @@ impl Session {
             lease: None,
             read_seq: MessageSeq(0),
             next_beat: now,
+            next_notes: now,
             is_beat_under_way: false,
-            is_drained_by_server: false,
             leaving: Leaving::No,
             goodbye_said: false,
-            notes,
             holdings: Holdings::default(),
             actions: Vec::new(),
         }
@@ -135,7 +135,13 @@ impl Session {
 
     /// Whether the driver is to note the channel's end and call `join`.
     pub(crate) fn wants_join(&self) -> bool {
-        self.phase == Phase::Apart && self.leaving == Leaving::No
+        let has_reason = match self.leaving {
+            Leaving::No => true,
+            // Under a new incarnation what runs still, or could not be reported, may be the worker's own again.
+            Leaving::Draining => self.holdings.is_any_listed(),
+            Leaving::Stopping | Leaving::Replaced => false,
+        };
+        self.phase == Phase::Apart && has_reason
     }
 
     /// Says hello with an incarnation that was never used before. The channel's end was noted.
@@ -144,7 +150,6 @@ impl Session {
         self.incarnation = incarnation;
         self.read_seq = MessageSeq(0);
         self.is_beat_under_way = false;
-        self.is_drained_by_server = false;
         self.phase = Phase::Joining { first_at: now, last_at: now, acknowledged_at: None };
         self.say_hello();
     }
@@ -174,11 +179,6 @@ impl Session {
         self.leaving == Leaving::Replaced
     }
 
-    /// Whether it is to leave at once, whatever the broker says.
-    pub(crate) fn is_stopping(&self) -> bool {
-        matches!(self.leaving, Leaving::Stopping | Leaving::Replaced)
-    }
-
     /// Whether nothing is left to do but to wait for the outbox.
     pub(crate) fn is_over(&self) -> bool {
         self.leaving != Leaving::No
@@ -186,29 +186,69 @@ impl Session {
             && (self.goodbye_said || self.is_replaced() || self.phase == Phase::Apart)
     }
 
-    /// Whether handlers are at work: their ends are awaited.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.holdings.busy() > 0
+    /// Whether it is leaving and only words are left: the driver waits for a broker that takes them, but not for ever.
+    /// While the lease lasts an end that is not reported yet can still count.
+    pub(crate) fn are_words_left_only(&self) -> bool {
+        let are_words_late = self.holdings.attempts.is_empty() || self.lease.is_none();
+        self.leaving != Leaving::No && self.holdings.busy() == 0 && are_words_late
+    }
+
+    /// Ends that the server has not got.
+    pub(crate) fn unreported(&self) -> usize {
+        self.holdings.attempts.len()
+    }
+
+    /// Whether the server has answered the hello.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.phase == Phase::Joined
+    }
+
+    /// When the time alone brings something next.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        let is_joined = self.is_joined();
+        let beat = (is_joined && !self.is_beat_under_way && !self.goodbye_said).then_some(self.next_beat);
+        let notes = (is_joined && self.holdings.busy() > 0).then_some(self.next_notes);
+        let lease = self.lease.map(|lease| lease.ends_at());
+        [beat, notes, lease, self.holdings.next_due(is_joined)].into_iter().flatten().min()
     }
 
     /// Everything that the time alone brings.
     pub(crate) fn tick(&mut self, now: Instant) {
         self.check_lease(now);
         self.check_timeouts(now);
-        match self.phase {
-            Phase::Joining { first_at, last_at, acknowledged_at }
-                if now.duration_since(last_at) >= WELCOME_TIMEOUT && self.leaving == Leaving::No =>
-            {
-                self.phase = Phase::Joining { first_at, last_at: now, acknowledged_at };
-                self.say_hello();
-            }
-            Phase::Joined if now >= self.next_beat && !self.is_beat_under_way && !self.goodbye_said => {
-                self.beat(now);
-            }
-            Phase::Apart | Phase::Joining { .. } | Phase::Joined => {}
-        }
+        self.holdings.forget(now);
+        self.greet_again(now);
         self.start_waiting(now);
+        self.tell_notes(now);
+        self.tell_started(now);
+        if self.phase == Phase::Joined
+            && now >= self.next_beat
+            && !self.is_beat_under_way
+            && !self.goodbye_said
+        {
+            self.beat(now);
+        }
         self.say_goodbye();
+    }
+
+    /// A hello that nothing answers is repeated, and somebody is told.
+    fn greet_again(&mut self, now: Instant) {
+        let Phase::Joining { first_at, last_at, acknowledged_at } = self.phase else {
+            return;
+        };
+        let may_join = match self.leaving {
+            Leaving::No | Leaving::Draining => true,
+            Leaving::Stopping | Leaving::Replaced => false,
+        };
+        if !may_join || now.duration_since(last_at) < WELCOME_TIMEOUT {
+            return;
+        }
+        let pool = &self.registrant.pool;
+        let waited_s = now.duration_since(first_at).as_secs();
+        let cause = why_no_welcome(acknowledged_at.is_some());
+        tracing::warn!(%pool, waited_s, "no welcome from a server yet, saying hello again: {cause}");
+        self.phase = Phase::Joining { first_at, last_at: now, acknowledged_at };
+        self.say_hello();
     }
 
     /// What is to be done, in order.
@@ -227,7 +267,7 @@ impl Session {
             OnServerLost::Stop => self.holdings.abandon_all(self.terms.grace.min(self.terms.heartbeat)),
             OnServerLost::FinishRunning => {}
         }
-        if self.phase == Phase::Joined && self.leaving == Leaving::No {
+        if self.phase == Phase::Joined && matches!(self.leaving, Leaving::No | Leaving::Draining) {
             self.phase = Phase::Apart;
         }
     }
@@ -237,10 +277,13 @@ impl Session {
         self.is_beat_under_way = true;
         let slots = self.registrant.slots;
         let busy = u32::try_from(self.holdings.busy()).unwrap_or(u32::MAX);
+        // Whoever is listed is known to run.
+        self.holdings.told_all();
         self.say(StatusKind::Heartbeat {
             read_seq: self.read_seq,
             free_slots: slots.saturating_sub(busy),
-            draining: self.is_drained_by_server || self.leaving != Leaving::No,
+            // Its own word only: the server's order is the server's to remember.
+            draining: self.leaving != Leaving::No,
             running: self.holdings.list(),
         });
     }
@@ -270,5 +313,15 @@ impl Session {
             incarnation: self.incarnation.clone(),
             kind,
         }));
+    }
+}
+
+/// What to look at when a hello is not answered.
+fn why_no_welcome(is_acknowledged: bool) -> &'static str {
+    if is_acknowledged {
+        "Kafka has it, so look whether a server runs on this namespace, owns the pool's partition and is ready, whether \
+         limits.workers_max is reached, and whether <namespace>.dead-letter holds the hello"
+    } else {
+        "Kafka has not taken it yet, so look at kafka.bootstrap, and whether this client may write to <namespace>.status"
     }
 }

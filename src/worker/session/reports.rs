@@ -5,12 +5,12 @@ use std::time::Instant;
 use yardmaster_topologies::event::{AttemptRef, Status, StatusKind};
 use yardmaster_topologies::id::Token;
 use yardmaster_topologies::task::{Json, Report};
-use yardmaster_topologies::wire::{NOTE_BYTES_MAX, PROGRESS_BYTES_MAX, TAIL_BYTES_MAX};
+use yardmaster_topologies::wire::{NOTE_BYTES_MAX, TAIL_BYTES_MAX};
 
-use super::{Action, Phase, Session};
+use super::{Action, NOTES_INTERVAL, Phase, STARTED_DELAY, Session};
 use crate::worker::control::{Control, Stop, StopReason};
 use crate::worker::handler::{End, Finish};
-use crate::worker::held::{Held, Key, Stage};
+use crate::worker::held::{Key, Stage};
 
 impl Session {
     /// A handler has returned.
@@ -20,26 +20,60 @@ impl Session {
         };
         match &held.stage {
             Stage::Running { control, .. } => {
-                let stop = control.stop_asked();
+                let (stop, last_note) = (control.stop_asked(), control.take_note());
+                let attempt = name(key, &held.token);
                 held.stage = Stage::Ended(Box::new(settle(finish, stop)));
+                self.tell_note(attempt, last_note);
                 self.report(key);
             }
-            Stage::Abandoned => {
-                self.holdings.attempts.remove(key);
-            }
+            Stage::Abandoned => self.holdings.remove(key),
             Stage::Waiting(_) | Stage::Ended(_) | Stage::Reported(_) => {}
         }
     }
 
-    /// A note on the way.
-    pub(crate) fn take_progress(&mut self, key: &Key, note: Json) {
-        let is_running = |held: &&Held| matches!(held.stage, Stage::Running { .. });
-        let Some(held) = self.holdings.attempts.get(key).filter(is_running) else {
+    /// What running attempts have said since the last time, now and then.
+    pub(super) fn tell_notes(&mut self, now: Instant) {
+        if self.phase != Phase::Joined || now < self.next_notes {
             return;
-        };
-        if note.0.len() <= PROGRESS_BYTES_MAX && self.phase == Phase::Joined {
-            let attempt = name(key, &held.token);
-            self.say(StatusKind::Progress { attempt, note: Some(note) });
+        }
+        self.next_notes = now + NOTES_INTERVAL;
+        let mut notes = Vec::new();
+        for (key, held) in &mut self.holdings.attempts {
+            if let Stage::Running { control, tell_at, .. } = &mut held.stage
+                && let Some(note) = control.take_note()
+            {
+                // A note says that it runs, too.
+                *tell_at = None;
+                notes.push((name(key, &held.token), note));
+            }
+        }
+        for (attempt, note) in notes {
+            self.tell_note(attempt, Some(note));
+        }
+    }
+
+    fn tell_note(&mut self, attempt: AttemptRef, note: Option<Json>) {
+        if note.is_some() && self.phase == Phase::Joined {
+            self.say(StatusKind::Progress { attempt, note });
+        }
+    }
+
+    /// Says of attempts that they run, when they do so for a while: of short ones the end says enough.
+    pub(super) fn tell_started(&mut self, now: Instant) {
+        if self.phase != Phase::Joined {
+            return;
+        }
+        let mut started = Vec::new();
+        for (key, held) in &mut self.holdings.attempts {
+            if let Stage::Running { tell_at, .. } = &mut held.stage
+                && tell_at.is_some_and(|at| now >= at)
+            {
+                *tell_at = None;
+                started.push(name(key, &held.token));
+            }
+        }
+        for attempt in started {
+            self.say(StatusKind::Started { attempt });
         }
     }
 
@@ -65,7 +99,7 @@ impl Session {
                     let key = (attempt.task.clone(), attempt.attempt);
                     let held = self.holdings.attempts.get(&key);
                     if held.is_some_and(|held| matches!(held.stage, Stage::Reported(_))) {
-                        self.holdings.attempts.remove(&key);
+                        self.holdings.remove(&key);
                     }
                 }
                 StatusKind::Started { .. } | StatusKind::Progress { .. } | StatusKind::Goodbye => {}
@@ -90,8 +124,9 @@ impl Session {
             && let Some(key) = self.holdings.next_waiting()
             && let Some(held) = self.holdings.attempts.get_mut(&key)
         {
-            let control = Control::new(key.0.clone(), key.1, self.notes.clone());
-            let running = Stage::Running { control: control.clone(), stop_at: None };
+            let control = Control::default();
+            let tell_at = Some(now + STARTED_DELAY);
+            let running = Stage::Running { control: control.clone(), stop_at: None, tell_at };
             let Stage::Waiting(mut assignment) = std::mem::replace(&mut held.stage, running) else {
                 return;
             };
@@ -99,8 +134,6 @@ impl Session {
             if let Stage::Running { stop_at, .. } = &mut held.stage {
                 *stop_at = assignment.run_timeout.and_then(|limit| now.checked_add(limit));
             }
-            let attempt = name(&key, &held.token);
-            self.say(StatusKind::Started { attempt });
             self.actions.push(Action::Start(assignment, control));
         }
     }
@@ -109,7 +142,7 @@ impl Session {
     pub(super) fn check_timeouts(&mut self, now: Instant) {
         let grace = self.terms.grace;
         for held in self.holdings.attempts.values_mut() {
-            if let Stage::Running { control, stop_at } = &mut held.stage
+            if let Stage::Running { control, stop_at, .. } = &mut held.stage
                 && stop_at.is_some_and(|at| now >= at)
             {
                 *stop_at = None;

@@ -26,7 +26,7 @@ fn bench(policy: OnServerLost) -> Bench {
         on_server_lost: policy,
     };
     let now = Instant::now();
-    Bench { session: Session::new(registrant, None, now), now, controls: Vec::new(), said: Vec::new() }
+    Bench { session: Session::new(registrant, now), now, controls: Vec::new(), said: Vec::new() }
 }
 
 /// Joined, with nothing said since.
@@ -148,7 +148,7 @@ fn nothing_counts_before_the_welcome_of_this_incarnation() {
     assert_eq!(bench.run(), ["hello 0"], "the same incarnation says it again");
     bench.welcome("one", &[]);
     bench.assign("t", 1, 2);
-    assert_eq!(bench.run(), ["started t.1", "start t.1"]);
+    assert_eq!(bench.run(), ["start t.1"]);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn an_attempt_runs_once_and_is_listed_until_its_report_is_acknowledged() {
     let mut bench = joined(OnServerLost::Stop);
     bench.assign("t", 1, 2);
     bench.assign("t", 1, 3);
-    assert_eq!(bench.run(), ["started t.1", "start t.1"]);
+    assert_eq!(bench.run(), ["start t.1"]);
     bench.finish("t", 1, Finish::completed(None));
     bench.pass(2_000);
     assert_eq!(bench.run(), ["completed t.1", "beat 3 free 2 draining false running 1"]);
@@ -171,14 +171,14 @@ fn an_attempt_runs_once_and_is_listed_until_its_report_is_acknowledged() {
 fn more_than_the_slots_waits_and_a_higher_attempt_ends_the_old_one() {
     let mut bench = joined(OnServerLost::Stop);
     ["a", "b", "c"].iter().enumerate().for_each(|(at, task)| bench.assign(task, 1, 2 + at as u64));
-    assert_eq!(bench.run().len(), 4, "two of three");
+    assert_eq!(bench.run(), ["start a.1", "start b.1"], "two of three");
     bench.finish("a", 1, Finish::completed(None));
-    assert_eq!(bench.run(), ["completed a.1", "started c.1", "start c.1"]);
+    assert_eq!(bench.run(), ["completed a.1", "start c.1"]);
     bench.assign("b", 2, 5);
     assert_eq!(bench.run(), [""; 0], "the slot is not free before the old one is gone");
     assert_eq!(bench.stop_reason(1), Some(StopReason::Abandoned));
     bench.finish("b", 1, Finish::stopped());
-    assert_eq!(bench.run(), ["started b.2", "start b.2"]);
+    assert_eq!(bench.run(), ["start b.2"]);
 }
 
 #[test]
@@ -304,4 +304,113 @@ fn replaced_ends_without_a_word() {
     bench.finish("a", 1, Finish::stopped());
     assert_eq!(bench.run(), [""; 0]);
     assert!(bench.session.is_over());
+}
+
+#[test]
+fn only_what_runs_for_a_while_is_said_to_run() {
+    let mut bench = joined(OnServerLost::Stop);
+    bench.assign("short", 1, 2);
+    bench.assign("long", 1, 3);
+    assert_eq!(bench.run(), ["start long.1", "start short.1"]);
+    assert_eq!(bench.session.next_due(), Some(bench.now + STARTED_DELAY));
+    bench.pass(49);
+    assert_eq!(bench.run(), [""; 0]);
+    bench.finish("short", 1, Finish::completed(None));
+    bench.pass(1);
+    assert_eq!(bench.run(), ["completed short.1", "started long.1"]);
+    bench.pass(100);
+    assert_eq!(bench.run(), [""; 0], "once");
+    bench.assign("listed", 1, 4);
+    bench.pass(1_850);
+    assert_eq!(bench.run(), ["start listed.1", "beat 4 free 0 draining false running 3"]);
+    bench.pass(50);
+    assert_eq!(bench.run(), [""; 0], "the heartbeat has said it");
+}
+
+#[test]
+fn notes_are_told_now_and_then_and_the_last_one_before_the_end() {
+    let mut bench = joined(OnServerLost::Stop);
+    bench.assign("t", 1, 2);
+    bench.run();
+    bench.pass(200);
+    (0..1_000).for_each(|at| bench.controls[0].progress(Json(at.to_string().into())));
+    assert_eq!(bench.run(), ["progress t.1"], "which says that it runs, too");
+    bench.controls[0].progress(Json("1000".into()));
+    bench.pass(199);
+    assert_eq!(bench.run(), [""; 0]);
+    bench.finish("t", 1, Finish::completed(None));
+    assert_eq!(bench.run(), ["progress t.1", "completed t.1"]);
+    let notes: Vec<_> = bench.said.iter().filter_map(|status| note_of(&status.kind)).collect();
+    assert_eq!(notes, ["999", "1000"]);
+}
+
+fn note_of(kind: &StatusKind) -> Option<&str> {
+    let StatusKind::Progress { note, .. } = kind else { return None };
+    note.as_ref().map(|note| &*note.0)
+}
+
+#[test]
+fn an_id_may_be_used_again_some_time_after_its_end() {
+    let mut bench = joined(OnServerLost::Stop);
+    bench.assign("t", 2, 2);
+    bench.run();
+    bench.finish("t", 2, Finish::completed(None));
+    bench.run();
+    bench.acknowledge();
+    let mut passed = 0;
+    while passed < 598_000 {
+        bench.pass(2_000);
+        passed += 2_000;
+        bench.run();
+        bench.acknowledge();
+    }
+    bench.assign("t", 1, 3);
+    assert_eq!(bench.run(), [""; 0], "a duplicate");
+    for _ in 0..3 {
+        bench.pass(2_000);
+        bench.run();
+        bench.acknowledge();
+    }
+    bench.assign("t", 1, 4);
+    assert!(bench.run().contains(&"start t.1".to_owned()));
+}
+
+#[test]
+fn a_heartbeat_has_the_workers_own_word_about_draining_only() {
+    let mut bench = joined(OnServerLost::Stop);
+    let drain = ToWorker::Drain { to: bench.to("one", 2) };
+    bench.session.take(drain, bench.now);
+    bench.pass(2_000);
+    assert_eq!(bench.run(), ["beat 2 free 2 draining false running 0"]);
+}
+
+#[test]
+fn a_drain_apart_from_the_server_ends_when_its_attempts_have() {
+    let mut bench = joined(OnServerLost::FinishRunning);
+    bench.assign("a", 1, 2);
+    bench.run();
+    bench.session.drain(bench.now);
+    bench.run();
+    bench.pass(13_000);
+    bench.run();
+    assert!(bench.session.wants_join(), "what runs may be offered");
+    assert!(!bench.session.are_words_left_only());
+    bench.finish("a", 1, Finish::completed(None));
+    bench.run();
+    assert!(bench.session.are_words_left_only() && !bench.session.is_over(), "its end is still to be said");
+    bench.join("two");
+    assert_eq!(bench.run(), ["hello 1"]);
+    bench.pass(10_000);
+    assert_eq!(bench.run(), ["hello 1"], "again");
+    bench.welcome("two", &[attempt("a", 1)]);
+    assert_eq!(bench.run(), ["completed a.1", "beat 1 free 2 draining true running 1"]);
+    bench.acknowledge();
+    assert_eq!(bench.run(), ["goodbye"]);
+    assert!(bench.session.is_over());
+}
+
+#[test]
+fn a_hello_without_an_answer_names_likely_causes() {
+    assert!(why_no_welcome(true).contains("limits.workers_max"));
+    assert!(why_no_welcome(false).contains("kafka.bootstrap"));
 }
