@@ -167,6 +167,20 @@ pub const KEYS: &[Key] = &[
         100_000
     ),
     limit!("limits.grants_per_batch_max", "5000", "assignments in one batch", grants_per_batch_max, 100_000),
+    limit!(
+        "limits.losses_per_tick_max",
+        "5000",
+        "attempts that are closed in one batch because of leases that ran out",
+        losses_per_tick_max,
+        100_000
+    ),
+    limit!(
+        "limits.forgotten_per_tick_max",
+        "20000",
+        "ended tasks whose id is forgotten in one batch; not below batch.records_max, or they pile up",
+        forgotten_per_tick_max,
+        1_000_000
+    ),
 ];
 
 fn namespace(text: &str) -> Result<String, String> {

@@ -58,7 +58,7 @@ impl Ctx<'_, '_> {
     /// # Errors
     /// Whatever the store says.
     pub(crate) fn put_task(&mut self, task: LiveTask) -> Result<(), StateError> {
-        for at in [task.timer_at, task.ttl_at].into_iter().flatten() {
+        for at in [task.timer_at, task.ttl_due()].into_iter().flatten() {
             self.memory.due.note(DueIndex::Timer, at);
         }
         let place = (task.state == TaskState::Queued).then(|| (task.line(), task.seq));

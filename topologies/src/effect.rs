@@ -70,6 +70,8 @@ pub enum Counted {
     Illegal,
     /// A submit or other command that was known already.
     Repeated,
+    /// Something that could not be sent, since its topic is not known any more.
+    Unsent,
 }
 
 impl Effect {
@@ -98,6 +100,7 @@ impl Counted {
             Self::Duplicate => "duplicate",
             Self::Illegal => "illegal",
             Self::Repeated => "repeated",
+            Self::Unsent => "unsent",
         }
     }
 }
