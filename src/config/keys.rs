@@ -118,8 +118,12 @@ pub const KEYS: &[Key] = &[
         .settings
         .history_failed =
         millis(v)?),
-    key!("retention.job", "30d", "how long a job is kept after it is done", |c, v| c.settings.job_kept =
-        millis(v)?),
+    key!(
+        "retention.job",
+        "30d",
+        "how long a job is kept after it is done, and a queue or tag with its counts after its last task",
+        |c, v| c.settings.job_kept = millis(v)?
+    ),
     key!(
         "reply_prefixes",
         "",
