@@ -174,7 +174,7 @@ pub const KEYS: &[Key] = &[
     limit!(
         "limits.losses_per_tick_max",
         "5000",
-        "attempts that are closed in one batch because of leases that ran out",
+        "attempts that are closed as lost in one batch, give or take those of one worker",
         losses_per_tick_max,
         100_000
     ),

@@ -70,6 +70,8 @@ pub enum Counted {
     Illegal,
     /// A submit or other command that was known already.
     Repeated,
+    /// Something that comes again by itself: the batch has done as much of its kind as it may.
+    Deferred,
     /// Something that could not be sent, since its topic is not known any more.
     Unsent,
 }
@@ -100,6 +102,7 @@ impl Counted {
             Self::Duplicate => "duplicate",
             Self::Illegal => "illegal",
             Self::Repeated => "repeated",
+            Self::Deferred => "deferred",
             Self::Unsent => "unsent",
         }
     }

@@ -99,7 +99,7 @@ pub(crate) fn due<T: DueTable>(
 fn leases(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
     let limit = ctx.settings.limits.timers_per_tick_max;
     let (due, is_left) = due::<LeaseDueTable>(ctx, ctx.now.processor, limit)?;
-    let (mut closed, mut first_left) = (0, None);
+    let mut first_left = None;
     for (at, pool, worker) in due {
         let key = (pool, worker);
         let (row, lease) = (ctx.worker(&key.0, &key.1)?, ctx.txn.get::<LeaseTable>(&key)?);
@@ -107,8 +107,7 @@ fn leases(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
             return Err(StateError::corrupted(format!("the lease of {}/{} has no worker", key.0, key.1)));
         };
         let is_over = lease.expires_at <= ctx.now.processor;
-        if is_over && closed < ctx.settings.limits.losses_per_tick_max {
-            closed += row.open;
+        if is_over && !ctx.has_lost_enough() {
             leave(ctx, &key.0, row, WorkerState::Lost, Reason::LeaseExpired)?;
         } else {
             first_left = first_left.or(is_over.then_some(at));

@@ -175,6 +175,11 @@ fn reconcile(ctx: &mut Ctx<'_, '_>, from: &Sender, before: WorkerRow, beat: &Bea
         ctx.count(Counted::Fenced, "stale_attempt");
         stop(ctx, &from.pool, &mut row, attempt.clone(), Reason::Replaced);
     }
+    if !forgotten.is_empty() && ctx.has_lost_enough() {
+        // The next heartbeat says so again.
+        ctx.count(Counted::Deferred, "heartbeat");
+        forgotten.clear();
+    }
     if forgotten.is_empty() && row == before {
         return Ok(());
     }

@@ -68,6 +68,11 @@ pub(super) fn hello(
         refuse(ctx, from, RefusedReason::Limit, "worker", detail);
         return Ok(());
     }
+    if before.as_ref().is_some_and(|row| row.open > 0) && ctx.has_lost_enough() {
+        // It says hello again when no welcome comes.
+        ctx.count(Counted::Deferred, "hello");
+        return Ok(());
+    }
     let kept = replace(ctx, from, before.as_ref(), &offer.running)?;
     let row = WorkerRow {
         worker: from.worker.clone(),
