@@ -118,8 +118,12 @@ pub const KEYS: &[Key] = &[
         .settings
         .history_failed =
         millis(v)?),
-    key!("retention.job", "30d", "how long a job is kept after it is done", |c, v| c.settings.job_kept =
-        millis(v)?),
+    key!(
+        "retention.job",
+        "30d",
+        "how long a job is kept after it is done, and a queue or tag with its counts after its last task",
+        |c, v| c.settings.job_kept = millis(v)?
+    ),
     key!(
         "reply_prefixes",
         "",
@@ -167,6 +171,20 @@ pub const KEYS: &[Key] = &[
         100_000
     ),
     limit!("limits.grants_per_batch_max", "5000", "assignments in one batch", grants_per_batch_max, 100_000),
+    limit!(
+        "limits.losses_per_tick_max",
+        "5000",
+        "attempts that are closed as lost in one batch, give or take those of one worker",
+        losses_per_tick_max,
+        100_000
+    ),
+    limit!(
+        "limits.forgotten_per_tick_max",
+        "20000",
+        "ended tasks whose id is forgotten in one batch; not below batch.records_max, or they pile up",
+        forgotten_per_tick_max,
+        1_000_000
+    ),
 ];
 
 fn namespace(text: &str) -> Result<String, String> {

@@ -165,6 +165,14 @@ impl Config {
                 cause: "the first wait must not be longer than the longest".into(),
             });
         }
+        if (settings.limits.forgotten_per_tick_max as usize) < self.batch_records_max {
+            return Err(ConfigError::Relation {
+                first: "limits.forgotten_per_tick_max",
+                second: "batch.records_max",
+                cause: "as many ended tasks must be forgotten in a batch as may end in one, or they pile up"
+                    .into(),
+            });
+        }
         for (key, kept) in [
             ("retention.completed", settings.history_completed),
             ("retention.failed", settings.history_failed),
@@ -234,6 +242,8 @@ impl Config {
                     timers_per_tick_max: 0,
                     sweep_per_tick_max: 0,
                     grants_per_batch_max: 0,
+                    losses_per_tick_max: 0,
+                    forgotten_per_tick_max: 0,
                 },
             },
         }

@@ -1,6 +1,6 @@
 //! Finding one task: its live row, its marker, or its record in history.
 
-use yardmaster_state::{StoreRead, read_row};
+use yardmaster_state::{StoreRead, prefix_end, read_row, scan_rows};
 use yardmaster_topologies::id::{Pool, TaskId};
 use yardmaster_topologies::settings::Settings;
 use yardmaster_topologies::tables::{HistoryClass, HistoryKey, HistoryTable, PayloadTable, TaskTable};
@@ -98,7 +98,7 @@ pub(crate) fn find(
             Ok(Some(Found::Live(Box::new(task), spec)))
         }
         Some(TaskRow::Done(marker)) => {
-            let key = HistoryKey::of(pool, id, marker.state, marker.at);
+            let key = HistoryKey::of((pool, id), marker.generation, marker.state, marker.at);
             let record = read_row::<HistoryTable>(view, &key)?;
             Ok(Some(record.map_or(Found::Marker(marker), |task| Found::Ended(Box::new(task)))))
         }
@@ -112,8 +112,10 @@ fn in_history(view: &dyn StoreRead, pool: &Pool, id: &TaskId, horizon: Horizon) 
     let mut newest: Option<EndedTask> = None;
     for class in HistoryClass::ALL {
         for hour in horizon.hours(class, now) {
-            let key = HistoryKey { class, hour, pool: pool.clone(), id: id.clone() };
-            let Some(task) = read_row::<HistoryTable>(view, &key)? else {
+            // All of its generations that ended so in that hour; the last key is the newest.
+            let prefix = HistoryKey::prefix(class, hour, (pool, id));
+            let records = scan_rows::<HistoryTable>(view, &prefix, &prefix_end(&prefix), usize::MAX)?;
+            let Some((_, task)) = records.into_iter().next_back() else {
                 continue;
             };
             if newest.as_ref().is_none_or(|other| other.ended_at < task.ended_at) {

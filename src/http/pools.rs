@@ -11,7 +11,6 @@ use yardmaster_state::{KEY_END, KeyWriter, StoreRead, Table, prefix_end, read_ro
 use yardmaster_topologies::id::Pool;
 use yardmaster_topologies::job::{CounterKey, Dimension};
 use yardmaster_topologies::tables::{CounterTable, JobTable, WorkerTable};
-use yardmaster_topologies::task::Counts;
 
 use super::jobs::job_view;
 use super::locate::{caught_up, read};
@@ -120,7 +119,7 @@ fn in_key_order(pool: Pool) -> (usize, Pool) {
 
 fn numbers_of(view: &dyn StoreRead, pool: &Pool, dimension: Dimension) -> Answer<Numbers> {
     let counts = read_row::<CounterTable>(view, &CounterKey { pool: pool.clone(), dimension })?;
-    Ok(Numbers::from(&counts.unwrap_or_default()))
+    Ok(Numbers::from(&counts.unwrap_or_default().counts))
 }
 
 /// The pools that are served here, shorter names first; of the others only who serves them.
@@ -194,7 +193,7 @@ fn queue_views(view: &dyn StoreRead, pool: &Pool, page: &mut Page) -> Answer<Vec
         let Dimension::Queue(queue) = key.dimension else {
             return Ok(false);
         };
-        let numbers = Numbers::from(&CounterTable::decode(bytes)?);
+        let numbers = Numbers::from(&CounterTable::decode(bytes)?.counts);
         queues.push(QueueView { pool: pool.to_string(), queue: queue.to_string(), numbers });
         Ok(true)
     })?;
@@ -208,8 +207,8 @@ fn tag_views(view: &dyn StoreRead, pool: &Pool, page: &mut Page) -> Answer<Vec<T
         let Dimension::Tag(name, value) = key.dimension else {
             return Ok(false);
         };
-        let counts: Counts = CounterTable::decode(bytes)?;
-        tags.push(TagView { name, value, numbers: Numbers::from(&counts) });
+        let numbers = Numbers::from(&CounterTable::decode(bytes)?.counts);
+        tags.push(TagView { name, value, numbers });
         Ok(true)
     })?;
     Ok(tags)

@@ -141,7 +141,7 @@ pub(crate) struct WorkerView {
     worker: String,
     /// Its present life.
     incarnation: String,
-    /// JOINING, ACTIVE, DRAINING, LOST or GONE.
+    /// JOINING, ACTIVE, SUSPECT, DRAINING, LOST or GONE.
     state: &'static str,
     /// An operator drained it.
     drained_by_operator: bool,
@@ -170,7 +170,7 @@ impl WorkerView {
             pool: pool.to_string(),
             worker: worker.to_string(),
             incarnation: row.incarnation.to_string(),
-            state: row.state.name(),
+            state: row.shown_state(),
             drained_by_operator: row.drained_by_operator,
             slots: row.slots,
             open: row.open,

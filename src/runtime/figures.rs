@@ -35,17 +35,17 @@ impl Server {
 
 fn read(store: &dyn StoreRead, tasks: &mut Figures, workers: &mut Figures) -> Result<(), StateError> {
     let counters = KeyWriter::new(byte::COUNTER).finish();
-    for (key, counts) in scan_rows::<CounterTable>(store, &counters, &prefix_end(&counters), ROWS_MAX)? {
+    for (key, row) in scan_rows::<CounterTable>(store, &counters, &prefix_end(&counters), ROWS_MAX)? {
         if key.dimension == Dimension::Pool {
             for state in TaskState::ALL {
                 *tasks.entry((label(tasks, key.pool.as_str()), state.name())).or_default() +=
-                    counts.of(state);
+                    row.counts.of(state);
             }
         }
     }
     let all = KeyWriter::new(byte::WORKER).finish();
     for ((pool, _), row) in scan_rows::<WorkerTable>(store, &all, &prefix_end(&all), ROWS_MAX)? {
-        *workers.entry((label(workers, pool.as_str()), row.state.name())).or_default() += 1;
+        *workers.entry((label(workers, pool.as_str()), row.shown_state())).or_default() += 1;
     }
     Ok(())
 }

@@ -28,6 +28,8 @@ pub(crate) struct Ctx<'a, 's> {
     pub(crate) sequences: &'a mut Sequences,
     /// The last batch was decided in another hour, or is not known: old hours of history may be over.
     pub(crate) is_new_hour: bool,
+    /// Attempts that this batch closed as lost, of `losses_per_tick_max`.
+    pub(crate) losses: u32,
     /// In the order in which they were decided.
     pub(crate) effects: &'a mut Vec<Effect>,
 }
@@ -58,7 +60,7 @@ impl Ctx<'_, '_> {
     /// # Errors
     /// Whatever the store says.
     pub(crate) fn put_task(&mut self, task: LiveTask) -> Result<(), StateError> {
-        for at in [task.timer_at, task.ttl_at].into_iter().flatten() {
+        for at in [task.timer_at, task.ttl_due()].into_iter().flatten() {
             self.memory.due.note(DueIndex::Timer, at);
         }
         let place = (task.state == TaskState::Queued).then(|| (task.line(), task.seq));
@@ -112,6 +114,12 @@ impl Ctx<'_, '_> {
             incarnation: row.incarnation.clone(),
             seq: row.seq,
         }
+    }
+
+    /// Whether this batch has closed as many lost attempts as it may: others have to wait for the next one, so that no
+    /// transaction grows with the fleet.
+    pub(crate) fn has_lost_enough(&self) -> bool {
+        self.losses >= self.settings.limits.losses_per_tick_max
     }
 
     /// A record on `events`.

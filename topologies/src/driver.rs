@@ -120,6 +120,7 @@ impl Grid {
             memory: &mut self.memory,
             sequences: &mut sequences,
             is_new_hour: is_new_hour(store, input.now)?,
+            losses: 0,
             effects: &mut effects,
         };
         for key in &input.rewrite {

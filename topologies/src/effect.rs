@@ -70,6 +70,10 @@ pub enum Counted {
     Illegal,
     /// A submit or other command that was known already.
     Repeated,
+    /// Something that comes again by itself: the batch has done as much of its kind as it may.
+    Deferred,
+    /// Something that could not be sent, since its topic is not known any more.
+    Unsent,
 }
 
 impl Effect {
@@ -98,6 +102,8 @@ impl Counted {
             Self::Duplicate => "duplicate",
             Self::Illegal => "illegal",
             Self::Repeated => "repeated",
+            Self::Deferred => "deferred",
+            Self::Unsent => "unsent",
         }
     }
 }

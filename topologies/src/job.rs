@@ -19,6 +19,15 @@ pub struct JobRow {
     pub forget_at: Option<ProcessorMs>,
 }
 
+/// Tasks by state, of a pool, a queue or a tag.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterRow {
+    /// The tasks; terminal ones stay counted.
+    pub counts: Counts,
+    /// When the row of a queue or tag may be forgotten; absent while a task of it is live, and for a pool.
+    pub forget_at: Option<ProcessorMs>,
+}
+
 /// What a counter counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dimension {

@@ -13,6 +13,7 @@ pub mod id;
 pub mod invariants;
 pub mod job;
 pub mod memory;
+mod reason;
 pub mod settings;
 pub mod tables;
 pub mod task;

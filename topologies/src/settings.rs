@@ -62,4 +62,8 @@ pub struct Limits {
     pub sweep_per_tick_max: u32,
     /// Assignments in one batch: 5,000.
     pub grants_per_batch_max: u32,
+    /// Attempts that are closed as lost in one batch, give or take those of one worker: 5,000. The others have to wait.
+    pub losses_per_tick_max: u32,
+    /// Done markers that are forgotten in one batch: 20,000, as many as records are taken.
+    pub forgotten_per_tick_max: u32,
 }

@@ -9,6 +9,7 @@ use crate::id::{
     Attempt, Generation, Incarnation, JobId, MessageSeq, Pool, Priority, QueueName, ReadySeq, TaskId,
     WorkerName,
 };
+pub use crate::reason::Reason;
 use crate::time::{Millis, ProcessorMs, WallMs};
 
 /// JSON text that is carried and never looked into.
@@ -36,9 +37,30 @@ pub struct Retry {
     pub backoff: Millis,
     /// The longest wait.
     pub backoff_max: Millis,
+    /// Which of these were asked for; the others are what the server gave when the task came in.
+    pub given: RetryGiven,
 }
 
-/// What the user asked for. Immutable; two submits with equal specs are the same submit.
+/// Which parts of a [`Retry`] the submitter said: only these tell one submit from another, so that a server's new
+/// defaults don't turn a repeated submit into a conflict.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RetryGiven {
+    /// `max_failures`.
+    pub max_failures: bool,
+    /// `max_losses`.
+    pub max_losses: bool,
+    /// `backoff_ms`.
+    pub backoff: bool,
+    /// `backoff_max_ms`.
+    pub backoff_max: bool,
+}
+
+impl RetryGiven {
+    /// Everything was said.
+    pub const ALL: Self = Self { max_failures: true, max_losses: true, backoff: true, backoff_max: true };
+}
+
+/// What the user asked for. Immutable; two submits of which the same was asked are the same submit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TaskSpec {
     /// Unique inside the pool.
@@ -184,6 +206,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Only the worker itself can have said so. Of the others the server may have given up the attempt by itself.
+    #[must_use]
+    pub fn is_reported(self) -> bool {
+        match self {
+            Self::Succeeded | Self::Failed | Self::Rejected => true,
+            Self::TimedOut | Self::Lost | Self::Cancelled => false,
+        }
+    }
+
     /// The name on the wire and in metrics: `SUCCEEDED`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -218,7 +249,7 @@ pub struct Report {
     pub exit_code: Option<i32>,
     /// The signal that ended the program.
     pub signal: Option<i32>,
-    /// JSON result, inline.
+    /// JSON result, inline; kept of a success only.
     pub result: Option<Json>,
     /// Instead of a result that is too large.
     pub result_ref: Option<ContentRef>,
@@ -266,7 +297,7 @@ pub struct ClosedAttempt {
     pub incarnation: Incarnation,
     /// When it was decided.
     pub assigned_at: WallMs,
-    /// When the start was taken in.
+    /// When the start was taken in, or when the worker says that it was, if that is sooner or no start was reported.
     pub started_at: Option<WallMs>,
     /// When it was closed.
     pub closed_at: WallMs,
@@ -287,68 +318,6 @@ pub struct Stopping {
     pub note: String,
 }
 
-/// Why something happened: a closed set, so that it can be a metric's label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Reason {
-    /// A person or program submitted it.
-    Submitted,
-    /// An operator ran it again.
-    Requeued,
-    /// The worker said that it is done.
-    Completed,
-    /// The program ended with an error.
-    Failed,
-    /// It ran longer than `run_timeout_ms`.
-    RunTimeout,
-    /// The worker's lease ran out.
-    LeaseExpired,
-    /// The worker read the assignment, but neither lists nor reported it.
-    Forgotten,
-    /// A newer incarnation of the worker did not list it.
-    Replaced,
-    /// The worker said goodbye.
-    Goodbye,
-    /// The worker said goodbye after it was drained: never counted as a loss.
-    Drained,
-    /// The worker's channel went away.
-    ChannelLost,
-    /// The worker did not take it.
-    Rejected,
-    /// A cancel of the task.
-    TaskCancelled,
-    /// A cancel of its job.
-    JobCancelled,
-    /// It waited longer than `queue_ttl_ms`.
-    QueueTtl,
-    /// Waiting for the next try.
-    Backoff,
-}
-
-impl Reason {
-    /// The name on the wire and in metrics: `lease_expired`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Submitted => "submitted",
-            Self::Requeued => "requeued",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::RunTimeout => "run_timeout",
-            Self::LeaseExpired => "lease_expired",
-            Self::Forgotten => "forgotten",
-            Self::Replaced => "replaced",
-            Self::Goodbye => "goodbye",
-            Self::Drained => "drained",
-            Self::ChannelLost => "channel_lost",
-            Self::Rejected => "rejected",
-            Self::TaskCancelled => "task_cancelled",
-            Self::JobCancelled => "job_cancelled",
-            Self::QueueTtl => "queue_ttl",
-            Self::Backoff => "backoff",
-        }
-    }
-}
-
 /// A task that is not terminal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveTask {
@@ -356,8 +325,12 @@ pub struct LiveTask {
     pub spec: Arc<TaskSpec>,
     /// The payload lies in its own table.
     pub payload_apart: bool,
-    /// XXH3 over the spec: tells a repeated submit from a different one.
+    /// XXH3 over what was submitted: tells a repeated submit from a different one. A requeue keeps it.
     pub spec_hash: u64,
+    /// XXH3 over queue, job and tags, under which the task is counted for as long as its id is known.
+    pub counted_hash: u64,
+    /// XXH3 over the `request_id` of the requeue that began this generation: tells it from a repeated one.
+    pub requeued_by: Option<u64>,
     /// Counts operator requeues.
     pub generation: Generation,
     /// Where it stands.
@@ -380,7 +353,7 @@ pub struct LiveTask {
     pub open: Option<OpenAttempt>,
     /// The end of a backoff, of the run timeout or of the cancel's grace: one timer per task and state.
     pub timer_at: Option<ProcessorMs>,
-    /// The end of the queue TTL; cleared by the first start.
+    /// The end of the queue TTL; cleared by the first start. It holds while no attempt is open: see [`LiveTask::ttl_due`].
     pub ttl_at: Option<ProcessorMs>,
     /// Present exactly in CANCELLING.
     pub stopping: Option<Stopping>,
@@ -390,6 +363,17 @@ pub struct LiveTask {
 
 /// How many closed attempts a row keeps.
 pub const CLOSED_ATTEMPTS_MAX: usize = 20;
+/// Of how many of them, the newest, the output tails are kept: with the limit of a task, that keeps the record of an ended
+/// task below the limit of a record.
+pub const TAILS_MAX: usize = 3;
+
+impl LiveTask {
+    /// When its queue TTL is over, as long as no worker has it: back in its line, the time that passed counts.
+    #[must_use]
+    pub fn ttl_due(&self) -> Option<ProcessorMs> {
+        self.ttl_at.filter(|_| !self.state.has_attempt())
+    }
+}
 
 /// What is left of a terminal task for the dedup window: serves idempotent submits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -402,10 +386,16 @@ pub struct DoneMarker {
     pub forget_at: ProcessorMs,
     /// Tells a repeated submit from a different one.
     pub spec_hash: u64,
+    /// XXH3 over queue, job and tags: a requeue must name the same, since the task is counted there.
+    pub counted_hash: u64,
+    /// XXH3 over the `request_id` of the requeue that began this generation.
+    pub requeued_by: Option<u64>,
     /// Counts operator requeues.
     pub generation: Generation,
     /// Attempt numbers never start again.
     pub attempt: Attempt,
+    /// The worker of the last attempt said itself that it is over.
+    pub is_reported: bool,
 }
 
 /// The row of a task id: live, or the marker that it is done.

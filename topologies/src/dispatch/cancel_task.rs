@@ -52,7 +52,7 @@ pub(super) fn cancel(
     }
     task.stopping = Some(Stopping { target: TaskState::Cancelled, note });
     let Some(open) = task.open.clone() else {
-        return end(ctx, task, TaskState::Cancelled, reason);
+        return end(ctx, task, TaskState::Cancelled, reason, false);
     };
     task.timer_at = Some(stop_by(ctx));
     go(ctx, &mut task, TaskState::Cancelling, reason)?;

@@ -24,9 +24,14 @@ pub(super) fn ready(ctx: &mut Ctx<'_, '_>, pool: &Pool, worker: &WorkerName) -> 
             let to =
                 Sender { pool: pool.clone(), worker: worker.clone(), incarnation: row.incarnation.clone() };
             rehello(ctx, &to);
+            row.left_at.get_or_insert(ctx.now.processor);
             ctx.put_worker(pool, row)
         }
-        WorkerState::Active | WorkerState::Draining | WorkerState::Gone => ctx.put_worker(pool, row),
+        WorkerState::Gone => {
+            row.left_at.get_or_insert(ctx.now.processor);
+            ctx.put_worker(pool, row)
+        }
+        WorkerState::Active | WorkerState::Draining => ctx.put_worker(pool, row),
     }
 }
 

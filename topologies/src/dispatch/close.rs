@@ -10,7 +10,7 @@ use crate::memory::DueIndex;
 use crate::tables::{JobCancelTable, PayloadTable};
 use crate::task::{
     CLOSED_ATTEMPTS_MAX, ClosedAttempt, DoneMarker, LiveTask, OpenAttempt, Outcome, Reason, Report, Retry,
-    Stopping, TaskRow, TaskState,
+    Stopping, TAILS_MAX, TaskRow, TaskState,
 };
 use crate::time::{Millis, ProcessorMs};
 use crate::track;
@@ -20,12 +20,14 @@ pub(super) struct Closing {
     pub(super) outcome: Outcome,
     pub(super) reason: Reason,
     pub(super) report: Report,
+    /// Its worker said so itself.
+    pub(super) is_reported: bool,
 }
 
 impl Closing {
     /// The worker is gone, so nobody reported.
     pub(super) fn lost(reason: Reason) -> Self {
-        Self { outcome: Outcome::Lost, reason, report: Report::default() }
+        Self { outcome: Outcome::Lost, reason, report: Report::default(), is_reported: false }
     }
 }
 
@@ -37,13 +39,10 @@ pub(super) fn close_attempt(
 ) -> Result<(), StateError> {
     let open = task.open.take().expect("only an open attempt is closed");
     let retryable = closing.report.retryable.unwrap_or(true);
+    let (outcome, reason, is_reported) = (closing.outcome, closing.reason, closing.is_reported);
     let closed = record(ctx, &task, open, closing);
-    let (outcome, reason) = (closed.outcome, closed.reason);
     count(&mut task, outcome, reason);
-    task.closed.push(closed);
-    if task.closed.len() > CLOSED_ATTEMPTS_MAX {
-        task.closed.remove(0);
-    }
+    keep(&mut task.closed, closed);
     task.timer_at = None;
     if task.stopping.is_none() && outcome != Outcome::Succeeded {
         task.stopping = stopped_by_job(ctx, &task)?;
@@ -56,7 +55,7 @@ pub(super) fn close_attempt(
                 (TaskState::Cancelled, _) => Reason::JobCancelled,
                 _ => reason,
             };
-            end(ctx, task, next, reason)
+            end(ctx, task, next, reason, is_reported)
         }
         next => go_on(ctx, task, next, outcome, reason),
     }
@@ -75,12 +74,14 @@ pub(super) fn free_slot(
     Ok(())
 }
 
-/// Ends a task: its row becomes a marker, its whole record goes to `events` and into history.
+/// Ends a task: its row becomes a marker, its whole record goes to `events` and into history. `is_reported`: a worker ended
+/// its last attempt by a report of its own.
 pub(super) fn end(
     ctx: &mut Ctx<'_, '_>,
     mut task: LiveTask,
     state: TaskState,
     reason: Reason,
+    is_reported: bool,
 ) -> Result<(), StateError> {
     let was_ready = (task.state == TaskState::Queued).then_some(task.seq);
     let had_attempt = task.state.has_attempt();
@@ -98,8 +99,11 @@ pub(super) fn end(
         at: ctx.now.wall,
         forget_at: ctx.now.processor.after(ctx.settings.dedup),
         spec_hash: task.spec_hash,
+        counted_hash: task.counted_hash,
+        requeued_by: task.requeued_by,
         generation: task.generation,
         attempt: task.attempt,
+        is_reported,
     };
     ctx.memory.due.note(DueIndex::Marker, marker.forget_at);
     ctx.txn.put_owned::<crate::tables::TaskTable>(&key, TaskRow::Done(marker))?;
@@ -107,16 +111,35 @@ pub(super) fn end(
 }
 
 fn record(ctx: &Ctx<'_, '_>, task: &LiveTask, open: OpenAttempt, closing: Closing) -> ClosedAttempt {
+    let mut report = closing.report;
+    if closing.outcome != Outcome::Succeeded {
+        (report.result, report.result_ref) = (None, None);
+    }
+    // Short attempts leave their start out, and of others it may come late. The worker's clock is believed between the
+    // two moments that are known here.
+    let said = report.started_at.map(|at| at.min(ctx.now.wall).max(open.assigned_at));
+    let started_at = [open.started_at, said].into_iter().flatten().min();
     ClosedAttempt {
         attempt: task.attempt,
         worker: open.worker,
         incarnation: open.incarnation,
         assigned_at: open.assigned_at,
-        started_at: open.started_at,
+        started_at,
         closed_at: ctx.now.wall,
         outcome: closing.outcome,
         reason: closing.reason,
-        report: closing.report,
+        report,
+    }
+}
+
+/// Puts an attempt behind the earlier ones; of those the oldest go, and then the largest parts of the older.
+fn keep(closed: &mut Vec<ClosedAttempt>, last: ClosedAttempt) {
+    closed.push(last);
+    if closed.len() > CLOSED_ATTEMPTS_MAX {
+        closed.remove(0);
+    }
+    for old in closed.iter_mut().rev().skip(TAILS_MAX) {
+        (old.report.stdout_tail, old.report.stderr_tail) = (None, None);
     }
 }
 

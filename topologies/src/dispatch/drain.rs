@@ -47,22 +47,32 @@ pub(super) fn undrain(
         return Ok(());
     }
     row.drained_by_operator = false;
-    if row.state == WorkerState::Draining {
+    let is_away = matches!(row.state, WorkerState::Lost | WorkerState::Gone);
+    if is_away && row.left_at.is_none() {
+        // Only the order was left of it.
+        return ctx.delete_worker(pool, worker);
+    }
+    // One that drains by its own word goes on until a heartbeat says otherwise.
+    if row.state == WorkerState::Draining && !row.drains_itself {
         row.state = WorkerState::Active;
         track::events::worker_undrained(ctx, pool, &row);
     }
-    say(ctx, pool, &mut row, |to| ToWorker::Undrain { to });
+    if say(ctx, pool, &mut row, |to| ToWorker::Undrain { to }) {
+        row.undrained_seq = row.seq;
+    }
     ctx.put_worker(pool, row)
 }
 
+/// Tells the worker, if it can be told.
 fn say(
     ctx: &mut Ctx<'_, '_>,
     pool: &Pool,
     row: &mut WorkerRow,
     message: fn(crate::wire::Address) -> ToWorker,
-) {
+) -> bool {
     let is_here = matches!(row.state, WorkerState::Active | WorkerState::Draining);
-    if is_here && row.channel_ready {
+    let can_be_told = is_here && row.channel_ready;
+    if can_be_told {
         let to = Ctx::address(pool, row);
         ctx.effects.push(Effect::Send {
             pool: pool.clone(),
@@ -70,6 +80,7 @@ fn say(
             message: message(to),
         });
     }
+    can_be_told
 }
 
 fn known(

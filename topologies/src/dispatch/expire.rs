@@ -16,14 +16,16 @@ use super::sweep::sweep;
 use super::transition::go;
 use crate::ctx::Ctx;
 use crate::effect::Effect;
+use crate::id::Pool;
 use crate::memory::{DueIndex, DueTimes};
 use crate::tables::{
-    DueTable, ForgetTable, JobDueTable, LeaseDueTable, LeftTable, TaskTable, TimerKey, TimerKind, TimerTable,
+    CounterDueTable, DueTable, ForgetTable, JobDueTable, LeaseDueTable, LeaseTable, LeftTable, TaskTable,
+    TimerKey, TimerKind, TimerTable,
 };
 use crate::task::{Outcome, Reason, Report, TaskState};
 use crate::time::{Millis, ProcessorMs};
 use crate::track;
-use crate::worker::WorkerState;
+use crate::worker::{LeaseRow, WorkerRow, WorkerState};
 
 /// Fires what is due; returns whether something due is left.
 pub(crate) fn tick(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
@@ -47,6 +49,7 @@ pub(crate) fn next_due(
     look::<ForgetTable>(txn, due)?;
     look::<LeftTable>(txn, due)?;
     look::<JobDueTable>(txn, due)?;
+    look::<CounterDueTable>(txn, due)?;
     let times = DueIndex::ALL.map(|index| {
         let at = due.not_before(index);
         if index == DueIndex::Left { at.after(channel_kept) } else { at }
@@ -70,16 +73,17 @@ pub(super) fn run_backstop(ctx: &Ctx<'_, '_>, limit: Millis) -> ProcessorMs {
     ctx.now.processor.after(Millis(limit.0.saturating_add(grace)))
 }
 
-/// What is due in an index at a moment, and whether more may be than fits into one tick. The caller must do all of it.
+/// What is due in an index at a moment, at most `limit`, and whether more may be. The caller must do all of it.
 pub(crate) fn due<T: DueTable>(
     ctx: &mut Ctx<'_, '_>,
     until: ProcessorMs,
+    limit: u32,
 ) -> Result<(Vec<T::Key>, bool), StateError> {
     let from = ctx.memory.due.not_before(T::INDEX);
     if from > until {
         return Ok((Vec::new(), false));
     }
-    let limit = ctx.settings.limits.timers_per_tick_max as usize;
+    let limit = limit as usize;
     let from = KeyWriter::new(T::ID).u64(from.0).finish();
     let after = until.after(Millis(1));
     let rows = ctx.txn.scan::<T>(&from, &KeyWriter::new(T::ID).u64(after.0).finish(), limit)?;
@@ -90,19 +94,44 @@ pub(crate) fn due<T: DueTable>(
     Ok((keys, is_left))
 }
 
+/// Workers that were silent for too long: first they get nothing new, then they are lost. A worker may hold thousands of
+/// attempts, so what is counted against the limit is the attempts that are closed; the rest has to wait for the next batch.
 fn leases(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
-    let (due, is_left) = due::<LeaseDueTable>(ctx, ctx.now.processor)?;
-    for (_, pool, worker) in due {
-        let row = ctx.worker(&pool, &worker)?;
-        let row =
-            row.ok_or_else(|| StateError::corrupted(format!("the lease of {pool}/{worker} has no worker")))?;
-        leave(ctx, &pool, row, WorkerState::Lost, Reason::LeaseExpired)?;
+    let limit = ctx.settings.limits.timers_per_tick_max;
+    let (due, is_left) = due::<LeaseDueTable>(ctx, ctx.now.processor, limit)?;
+    let mut first_left = None;
+    for (at, pool, worker) in due {
+        let key = (pool, worker);
+        let (row, lease) = (ctx.worker(&key.0, &key.1)?, ctx.txn.get::<LeaseTable>(&key)?);
+        let (Some(row), Some(lease)) = (row, lease) else {
+            return Err(StateError::corrupted(format!("the lease of {}/{} has no worker", key.0, key.1)));
+        };
+        let is_over = lease.expires_at <= ctx.now.processor;
+        if is_over && !ctx.has_lost_enough() {
+            leave(ctx, &key.0, row, WorkerState::Lost, Reason::LeaseExpired)?;
+        } else {
+            first_left = first_left.or(is_over.then_some(at));
+            suspect(ctx, &key.0, row, lease)?;
+        }
     }
-    Ok(is_left)
+    if let Some(at) = first_left {
+        ctx.memory.due.done_before(DueIndex::Lease, at);
+    }
+    Ok(is_left || first_left.is_some())
+}
+
+/// A worker gets nothing new until it speaks; its lease runs on.
+fn suspect(ctx: &mut Ctx<'_, '_>, pool: &Pool, row: WorkerRow, lease: LeaseRow) -> Result<(), StateError> {
+    let key = (pool.clone(), row.worker.clone());
+    let lease = LeaseRow { suspect_at: None, ..lease };
+    ctx.memory.due.note(DueIndex::Lease, lease.due_at());
+    ctx.txn.put_owned::<LeaseTable>(&key, lease)?;
+    ctx.put_worker(pool, WorkerRow { is_suspect: true, ..row })
 }
 
 fn timers(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
-    let (due, is_left) = due::<TimerTable>(ctx, ctx.now.processor)?;
+    let limit = ctx.settings.limits.timers_per_tick_max;
+    let (due, is_left) = due::<TimerTable>(ctx, ctx.now.processor, limit)?;
     for key in due {
         match key.kind {
             TimerKind::State => state_timer(ctx, &key)?,
@@ -138,7 +167,8 @@ fn state_timer(ctx: &mut Ctx<'_, '_>, key: &TimerKey) -> Result<(), StateError> 
                 error_message: Some("its worker did not confirm in time".into()),
                 ..Report::default()
             };
-            close_attempt(ctx, task, Closing { outcome: Outcome::Cancelled, reason, report })
+            let outcome = Outcome::Cancelled;
+            close_attempt(ctx, task, Closing { outcome, reason, report, is_reported: false })
         }
         TaskState::Blocked
         | TaskState::Queued
@@ -165,54 +195,41 @@ fn overrun(ctx: &mut Ctx<'_, '_>, task: crate::task::LiveTask) -> Result<(), Sta
         ctx.put_worker(&pool, row)?;
     }
     let report = Report { error_kind: Some("timeout".into()), ..Report::default() };
-    close_attempt(ctx, task, Closing { outcome: Outcome::TimedOut, reason: Reason::RunTimeout, report })
+    let (outcome, reason) = (Outcome::TimedOut, Reason::RunTimeout);
+    close_attempt(ctx, task, Closing { outcome, reason, report, is_reported: false })
 }
 
-/// The queue TTL, unless the task was started since.
+/// The queue TTL, unless the task went on since. It has no timer while a worker has the task.
 fn queue_ttl(ctx: &mut Ctx<'_, '_>, key: &TimerKey) -> Result<(), StateError> {
     let task = ctx.live(&key.pool, &key.id)?;
-    let Some(mut task) = task.filter(|task| task.ttl_at == Some(key.at)) else {
-        return Ok(());
-    };
-    match task.state {
-        TaskState::Blocked | TaskState::Scheduled | TaskState::Queued | TaskState::Held => {
-            end(ctx, task, TaskState::Expired, Reason::QueueTtl)
-        }
-        // It may come back without having been started: look again after a lease.
-        TaskState::Assigned => {
-            task.ttl_at = Some(ctx.now.processor.after(ctx.settings.lease));
-            ctx.put_task(task)
-        }
-        TaskState::Running
-        | TaskState::Cancelling
-        | TaskState::Completed
-        | TaskState::Failed
-        | TaskState::Cancelled
-        | TaskState::Expired
-        | TaskState::Aborted => {
-            task.ttl_at = None;
-            ctx.put_task(task)
-        }
+    match task.filter(|task| task.ttl_due() == Some(key.at)) {
+        Some(task) => end(ctx, task, TaskState::Expired, Reason::QueueTtl, false),
+        None => Ok(()),
     }
 }
 
-/// Done markers whose dedup window is over.
+/// Done markers whose dedup window is over: as many as a batch can make, or they would pile up.
 fn forget_markers(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
-    let (due, is_left) = due::<ForgetTable>(ctx, ctx.now.processor)?;
+    let limit = ctx.settings.limits.forgotten_per_tick_max;
+    let (due, is_left) = due::<ForgetTable>(ctx, ctx.now.processor, limit)?;
     for (_, pool, id) in due {
         ctx.txn.delete::<TaskTable>(&(pool, id))?;
     }
     Ok(is_left)
 }
 
-/// Workers that left long ago: their row goes, and their channel.
+/// Workers that left long ago: their channel goes, and their row unless an operator's drain order stands in it.
 fn forget_workers(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
     let Some(until) = ctx.now.processor.0.checked_sub(ctx.settings.channel_kept.0) else {
         return Ok(false);
     };
-    let (due, is_left) = due::<LeftTable>(ctx, ProcessorMs(until))?;
+    let limit = ctx.settings.limits.timers_per_tick_max;
+    let (due, is_left) = due::<LeftTable>(ctx, ProcessorMs(until), limit)?;
     for (_, pool, worker) in due {
-        ctx.delete_worker(&pool, &worker)?;
+        match ctx.worker(&pool, &worker)?.filter(|row| row.drained_by_operator) {
+            Some(row) => ctx.put_worker(&pool, WorkerRow { left_at: None, channel_ready: false, ..row })?,
+            None => ctx.delete_worker(&pool, &worker)?,
+        }
         ctx.effects.push(Effect::ForgetChannel { pool, worker });
     }
     Ok(is_left)

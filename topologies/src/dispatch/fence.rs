@@ -64,7 +64,8 @@ fn check(
 /// The token that the holder of the open attempt was given.
 pub(super) fn token_of(ctx: &Ctx<'_, '_>, task: &LiveTask, open: &OpenAttempt) -> Token {
     let given_to = open.given_to.as_ref().unwrap_or(&open.incarnation);
-    token(&ctx.settings.secret, (&task.spec.pool, &task.spec.id), task.generation, task.attempt, given_to)
+    let life = (task.generation, task.submitted_at);
+    token(&ctx.settings.secret, (&task.spec.pool, &task.spec.id), life, task.attempt, given_to)
 }
 
 /// The open attempt by its full name.

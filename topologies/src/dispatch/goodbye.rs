@@ -16,8 +16,11 @@ pub(super) fn goodbye(ctx: &mut Ctx<'_, '_>, from: &Sender) -> Result<(), StateE
         ctx.count(Counted::Fenced, "wrong_worker");
         return Ok(());
     };
+    let is_drained = row.drained_by_operator || row.drains_itself;
     let reason = match row.state {
         WorkerState::Draining => Reason::Drained,
+        // Its channel is gone, or was made again: it was drained all the same.
+        WorkerState::Joining | WorkerState::Active if is_drained => Reason::Drained,
         WorkerState::Joining | WorkerState::Active => Reason::Goodbye,
         WorkerState::Lost | WorkerState::Gone => {
             ctx.count(Counted::Duplicate, "goodbye");

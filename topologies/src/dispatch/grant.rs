@@ -20,26 +20,48 @@ use crate::worker::WorkerRow;
 /// Gives out what can be given; returns whether the batch's limit left something to give.
 pub(crate) fn give_out(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
     let mut left = ctx.settings.limits.grants_per_batch_max as usize;
-    for pool in ctx.memory.free.pools() {
-        let free = usize::try_from(ctx.memory.free.total(&pool)).unwrap_or(usize::MAX);
-        let heads = take(ctx, &pool, free.min(left))?;
-        left -= heads.len();
-        let workers = ctx.memory.free.best(&pool, heads.len());
-        let mut rows = BTreeMap::new();
-        let taken = heads.len();
-        let grants = choose(heads, workers);
-        assert_eq!(grants.len(), taken, "no more tasks are taken than slots are free");
-        for grant in grants {
-            open(ctx, &pool, grant, &mut rows)?;
+    let mut pools = ctx.memory.free.pools();
+    pools.retain(|pool| ctx.memory.ready.waits(pool));
+    if pools.len() > left {
+        // There is not one for each: others come first at another time.
+        let first = usize::try_from(ctx.now.processor.0 % pools.len() as u64).unwrap_or_default();
+        pools.rotate_left(first);
+    }
+    // Each pool gets an equal share of the limit; what one does not need goes to those that took all of theirs.
+    while !pools.is_empty() {
+        let share = (left / pools.len()).max(1);
+        let mut hungry = Vec::new();
+        for pool in pools {
+            let given = give(ctx, &pool, share)?;
+            left -= given;
+            if left == 0 {
+                return Ok(true);
+            }
+            if given == share {
+                hungry.push(pool);
+            }
         }
-        for row in rows.into_values() {
-            ctx.put_worker(&pool, row)?;
-        }
-        if left == 0 {
-            return Ok(true);
-        }
+        pools = hungry;
     }
     Ok(false)
+}
+
+/// Gives out at most `limit` tasks of a pool; returns how many.
+fn give(ctx: &mut Ctx<'_, '_>, pool: &Pool, limit: usize) -> Result<usize, StateError> {
+    let free = usize::try_from(ctx.memory.free.total(pool)).unwrap_or(usize::MAX);
+    let heads = take(ctx, pool, free.min(limit))?;
+    let workers = ctx.memory.free.best(pool, heads.len());
+    let mut rows = BTreeMap::new();
+    let taken = heads.len();
+    let grants = choose(heads, workers);
+    assert_eq!(grants.len(), taken, "no more tasks are taken than slots are free");
+    for grant in grants {
+        open(ctx, pool, grant, &mut rows)?;
+    }
+    for row in rows.into_values() {
+        ctx.put_worker(pool, row)?;
+    }
+    Ok(taken)
 }
 
 /// The next tasks of a pool. The lines of cancelled jobs are passed over as a whole: the sweep ends their tasks.

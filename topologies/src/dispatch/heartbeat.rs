@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use yardmaster_state::StateError;
 
 use super::fence::{Sender, token_of};
-use super::hello::{ensure_channel, renew, stop, tell_replaced};
+use super::hello::{ensure_channel, renew, stop, suspect_at, tell_replaced};
 use super::leave::{held_by, lose};
 use super::started::run;
 use crate::ctx::Ctx;
 use crate::effect::{Counted, Effect};
 use crate::event::AttemptRef;
-use crate::id::{MessageSeq, TaskId};
-use crate::task::{Reason, TaskState};
+use crate::id::{MessageSeq, Pool, TaskId};
+use crate::task::{Reason, TaskRow, TaskState};
 use crate::track;
 use crate::wire::{Address, ToWorker};
 use crate::worker::{WorkerRow, WorkerState};
@@ -26,7 +26,7 @@ pub(super) struct Beat {
 }
 
 /// Renews the lease and repairs what drifted.
-pub(super) fn heartbeat(ctx: &mut Ctx<'_, '_>, from: &Sender, beat: &Beat) -> Result<(), StateError> {
+pub(super) fn heartbeat(ctx: &mut Ctx<'_, '_>, from: &Sender, beat: Beat) -> Result<(), StateError> {
     let Some(row) = ctx.worker(&from.pool, &from.worker)? else {
         return unknown(ctx, from);
     };
@@ -36,12 +36,13 @@ pub(super) fn heartbeat(ctx: &mut Ctx<'_, '_>, from: &Sender, beat: &Beat) -> Re
     match row.state {
         WorkerState::Joining => {
             ensure_channel(ctx, &from.pool, &row);
-            renew(ctx, from, beat.read_seq, beat.free_slots)
+            let read_seq = read_seq(ctx, &row, beat.read_seq);
+            renew(ctx, from, read_seq, beat.free_slots, None)
         }
         WorkerState::Active | WorkerState::Draining => {
-            renew(ctx, from, beat.read_seq, beat.free_slots)?;
-            let row = follow_drain(ctx, from, row, beat.draining);
-            reconcile(ctx, from, row, beat)
+            let (read_seq, suspect_at) = (read_seq(ctx, &row, beat.read_seq), suspect_at(ctx));
+            renew(ctx, from, read_seq, beat.free_slots, Some(suspect_at))?;
+            reconcile(ctx, from, row, &Beat { read_seq, ..beat })
         }
         WorkerState::Lost | WorkerState::Gone => {
             if row.channel_ready {
@@ -52,6 +53,15 @@ pub(super) fn heartbeat(ctx: &mut Ctx<'_, '_>, from: &Sender, beat: &Beat) -> Re
             Ok(())
         }
     }
+}
+
+/// What it has read, if it can be: a number that was never sent says nothing about what was.
+fn read_seq(ctx: &mut Ctx<'_, '_>, row: &WorkerRow, said: MessageSeq) -> MessageSeq {
+    if said <= row.seq {
+        return said;
+    }
+    ctx.count(Counted::Illegal, "read_seq");
+    MessageSeq(0)
 }
 
 /// An incarnation that is not the registered one: an old one, unless the registered one is gone.
@@ -97,6 +107,10 @@ fn unknown(ctx: &mut Ctx<'_, '_>, from: &Sender) -> Result<(), StateError> {
         incarnation: from.incarnation.clone(),
         state: WorkerState::Lost,
         drained_by_operator: false,
+        drains_itself: false,
+        undrained_seq: MessageSeq(0),
+        is_full: false,
+        is_suspect: false,
         slots: 0,
         open: 0,
         labels: std::collections::BTreeMap::new(),
@@ -110,23 +124,26 @@ fn unknown(ctx: &mut Ctx<'_, '_>, from: &Sender) -> Result<(), StateError> {
 }
 
 /// The worker's own word about draining; the operator's order outlives it.
-fn follow_drain(ctx: &mut Ctx<'_, '_>, from: &Sender, mut row: WorkerRow, draining: bool) -> WorkerRow {
-    if draining && row.state == WorkerState::Active {
-        row.state = WorkerState::Draining;
-        track::events::worker_drained(ctx, &from.pool, &row);
-    } else if !draining && row.state == WorkerState::Draining && !row.drained_by_operator {
-        row.state = WorkerState::Active;
-        track::events::worker_undrained(ctx, &from.pool, &row);
+fn follow_drain(ctx: &mut Ctx<'_, '_>, pool: &Pool, row: &mut WorkerRow, beat: &Beat) {
+    if beat.read_seq < row.undrained_seq {
+        // It may still say what it was told to do before.
+        return;
     }
-    row
+    row.drains_itself = beat.draining;
+    let is_drained = row.drained_by_operator || row.drains_itself;
+    if is_drained && row.state == WorkerState::Active {
+        row.state = WorkerState::Draining;
+        track::events::worker_drained(ctx, pool, row);
+    } else if !is_drained && row.state == WorkerState::Draining {
+        row.state = WorkerState::Active;
+        track::events::worker_undrained(ctx, pool, row);
+    }
 }
 
-fn reconcile(
-    ctx: &mut Ctx<'_, '_>,
-    from: &Sender,
-    mut row: WorkerRow,
-    beat: &Beat,
-) -> Result<(), StateError> {
+fn reconcile(ctx: &mut Ctx<'_, '_>, from: &Sender, before: WorkerRow, beat: &Beat) -> Result<(), StateError> {
+    let mut row = before.clone();
+    (row.is_full, row.is_suspect) = (false, false);
+    follow_drain(ctx, &from.pool, &mut row, beat);
     let listed: BTreeSet<(&TaskId, u32, &str)> =
         beat.running.iter().map(|a| (&a.task, a.attempt.0, a.token.as_str())).collect();
     let mut open = BTreeSet::new();
@@ -146,11 +163,36 @@ fn reconcile(
         }
     }
     for attempt in &beat.running {
-        if !open.contains(&(attempt.task.clone(), attempt.attempt)) {
-            // It runs what is not its own any more.
-            ctx.count(Counted::Fenced, "stale_attempt");
-            stop(ctx, &from.pool, &mut row, attempt.clone(), Reason::Replaced);
+        if open.contains(&(attempt.task.clone(), attempt.attempt)) {
+            continue;
         }
+        if has_reported(ctx, &from.pool, attempt)? {
+            // Its report was not acknowledged when it made the list: there is nothing to stop.
+            ctx.count(Counted::Duplicate, "reported");
+            continue;
+        }
+        // It runs what is not its own any more.
+        ctx.count(Counted::Fenced, "stale_attempt");
+        stop(ctx, &from.pool, &mut row, attempt.clone(), Reason::Replaced);
+    }
+    if !forgotten.is_empty() && ctx.has_lost_enough() {
+        // The next heartbeat says so again.
+        ctx.count(Counted::Deferred, "heartbeat");
+        forgotten.clear();
+    }
+    if forgotten.is_empty() && row == before {
+        return Ok(());
     }
     lose(ctx, &from.pool, &mut row, forgotten, Reason::Forgotten)
+}
+
+/// Whether an attempt is known to be over because its worker said so.
+fn has_reported(ctx: &mut Ctx<'_, '_>, pool: &Pool, attempt: &AttemptRef) -> Result<bool, StateError> {
+    Ok(match ctx.row(pool, &attempt.task)?.as_deref() {
+        Some(TaskRow::Done(marker)) => marker.attempt == attempt.attempt && marker.is_reported,
+        Some(TaskRow::Live(task)) => {
+            task.closed.iter().any(|old| old.attempt == attempt.attempt && old.outcome.is_reported())
+        }
+        None => false,
+    })
 }

@@ -13,12 +13,16 @@ use crate::id::{MessageSeq, Pool, TaskId};
 use crate::memory::DueIndex;
 use crate::tables::LeaseTable;
 use crate::task::{LiveTask, Reason, TaskState};
+use crate::time::{Millis, ProcessorMs};
 use crate::track;
-use crate::wire::{Address, ToWorker};
+use crate::wire::{Address, Refusal, RefusedReason, ToWorker};
 use crate::worker::{LeaseRow, WorkerRow, WorkerState};
 
 /// The version of the protocol that the server speaks.
 const PROTOCOL: u32 = 1;
+
+/// After so many missed heartbeats a worker is SUSPECT.
+const MISSED_MAX: u64 = 3;
 
 /// What a worker brings.
 pub(super) struct Offer {
@@ -36,6 +40,8 @@ pub(super) fn hello(
 ) -> Result<(), StateError> {
     if !protocols.contains(&PROTOCOL) {
         ctx.count(Counted::Illegal, "protocol");
+        let detail = format!("`protocols` is {protocols:?}: this server speaks [{PROTOCOL}]");
+        refuse(ctx, from, RefusedReason::Invalid, "protocols", detail);
         return Ok(());
     }
     let before = ctx.worker(&from.pool, &from.worker)?;
@@ -45,11 +51,26 @@ pub(super) fn hello(
     {
         ctx.count(Counted::Duplicate, "hello");
         ensure_channel(ctx, &from.pool, row);
+        if row.state == WorkerState::Joining {
+            // Until the welcome it has nothing else to say that it is there.
+            return renew(ctx, from, MessageSeq(0), offer.slots, None);
+        }
         return Ok(());
     }
     let limit = ctx.settings.limits.workers_max as usize;
     if before.is_none() && ctx.memory.free.registered(&from.pool) >= limit {
         ctx.count(Counted::Illegal, "workers_max");
+        let detail = format!(
+            "pool {} has {limit} registered workers (limits.workers_max): raise it, or wait until one that left is \
+             forgotten",
+            from.pool
+        );
+        refuse(ctx, from, RefusedReason::Limit, "worker", detail);
+        return Ok(());
+    }
+    if before.as_ref().is_some_and(|row| row.open > 0) && ctx.has_lost_enough() {
+        // It says hello again when no welcome comes.
+        ctx.count(Counted::Deferred, "hello");
         return Ok(());
     }
     let kept = replace(ctx, from, before.as_ref(), &offer.running)?;
@@ -58,6 +79,10 @@ pub(super) fn hello(
         incarnation: from.incarnation.clone(),
         state: WorkerState::Joining,
         drained_by_operator: before.as_ref().is_some_and(|row| row.drained_by_operator),
+        drains_itself: false,
+        undrained_seq: MessageSeq(0),
+        is_full: false,
+        is_suspect: false,
         slots: offer.slots.min(ctx.settings.limits.slots_max),
         open: kept,
         labels: offer.labels,
@@ -70,12 +95,26 @@ pub(super) fn hello(
         hello_at: ctx.now.wall,
         left_at: None,
     };
-    renew(ctx, from, MessageSeq(0), offer.slots)?;
+    renew(ctx, from, MessageSeq(0), offer.slots, None)?;
     if row.channel_ready {
         return welcome(ctx, &from.pool, row);
     }
     ensure_channel(ctx, &from.pool, &row);
     ctx.put_worker(&from.pool, row)
+}
+
+/// A worker that can't register is not answered on a channel: the reason stands in `events`, for a person.
+fn refuse(ctx: &mut Ctx<'_, '_>, from: &Sender, reason: RefusedReason, field: &str, detail: String) {
+    let refusal = Refusal {
+        action: "hello".to_owned(),
+        id: None,
+        job: None,
+        worker: Some(from.worker.clone()),
+        reason,
+        field: Some(field.to_owned()),
+        detail,
+    };
+    ctx.publish(refusal.into_event(from.pool.clone(), None, ctx.now.wall));
 }
 
 /// Asks for the channel of a worker that has none yet.
@@ -95,7 +134,10 @@ pub(super) fn welcome(ctx: &mut Ctx<'_, '_>, pool: &Pool, mut row: WorkerRow) ->
         }
         adopt.extend(attempt);
     }
-    row.state = if row.drained_by_operator { WorkerState::Draining } else { WorkerState::Active };
+    let is_drained = row.drained_by_operator || row.drains_itself;
+    row.state = if is_drained { WorkerState::Draining } else { WorkerState::Active };
+    (row.is_full, row.is_suspect) = (false, false);
+    expect_reports(ctx, pool, &row)?;
     let to = Ctx::address(pool, &mut row);
     let message = ToWorker::Welcome {
         to,
@@ -139,15 +181,33 @@ pub(super) fn renew(
     from: &Sender,
     read_seq: MessageSeq,
     free_slots: u32,
+    suspect_at: Option<ProcessorMs>,
 ) -> Result<(), StateError> {
     let lease = LeaseRow {
         expires_at: ctx.now.processor.after(ctx.settings.lease),
+        suspect_at,
         seen_at: ctx.now.wall,
         read_seq,
         free_slots,
     };
-    ctx.memory.due.note(DueIndex::Lease, lease.expires_at);
+    ctx.memory.due.note(DueIndex::Lease, lease.due_at());
     ctx.txn.put_owned::<LeaseTable>(&(from.pool.clone(), from.worker.clone()), lease)
+}
+
+/// When a worker that is silent from now on has missed so many heartbeats that it gets nothing new.
+pub(super) fn suspect_at(ctx: &Ctx<'_, '_>) -> ProcessorMs {
+    ctx.now.processor.after(Millis(ctx.settings.heartbeat.0.saturating_mul(MISSED_MAX)))
+}
+
+/// A worker that was welcomed has to send heartbeats from now on.
+fn expect_reports(ctx: &mut Ctx<'_, '_>, pool: &Pool, row: &WorkerRow) -> Result<(), StateError> {
+    let key = (pool.clone(), row.worker.clone());
+    let Some(mut lease) = ctx.txn.get::<LeaseTable>(&key)? else {
+        return Ok(());
+    };
+    lease.suspect_at = Some(suspect_at(ctx));
+    ctx.memory.due.note(DueIndex::Lease, lease.due_at());
+    ctx.txn.put_owned::<LeaseTable>(&key, lease)
 }
 
 /// The incarnation before is told to stop; attempts that the new one lists go on in its hands, the others are lost.

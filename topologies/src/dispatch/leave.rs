@@ -36,6 +36,7 @@ pub(super) fn lose(
     tasks.sort_by_key(|task| std::cmp::Reverse(task.open.as_ref().map(|open| open.seq)));
     for task in tasks {
         row.open = row.open.checked_sub(1).expect("a worker with an open attempt counts it");
+        ctx.losses += 1;
         close_attempt(ctx, task, Closing::lost(reason))?;
     }
     ctx.put_worker(pool, row.clone())

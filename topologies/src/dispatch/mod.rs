@@ -63,7 +63,7 @@ pub(crate) fn status(ctx: &mut Ctx<'_, '_>, status: Status) -> Result<(), StateE
         }
         StatusKind::Heartbeat { read_seq, free_slots, draining, running } => {
             let beat = heartbeat::Beat { read_seq, free_slots, draining, running };
-            heartbeat::heartbeat(ctx, &from, &beat)
+            heartbeat::heartbeat(ctx, &from, beat)
         }
         StatusKind::Started { attempt } => started::started(ctx, &from, &attempt),
         StatusKind::Progress { attempt, note } => started::progress(ctx, &from, &attempt, note),

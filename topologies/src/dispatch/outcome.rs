@@ -23,7 +23,7 @@ pub(super) fn reported(
         return Ok(());
     };
     free_slot(ctx, &from.pool, &from.worker)?;
-    close_attempt(ctx, task, Closing { outcome, reason, report })
+    close_attempt(ctx, task, Closing { outcome, reason, report, is_reported: true })
 }
 
 /// It ended badly; a run that took too long is a failure of its own kind.
@@ -39,15 +39,25 @@ pub(super) fn failed(
     reported(ctx, from, attempt, how, report)
 }
 
-/// The worker did not take it.
+/// The worker did not take it. It gets nothing new before its next heartbeat: else it would be given the same again at
+/// once, as the one with the most free slots.
 pub(super) fn rejected(
     ctx: &mut Ctx<'_, '_>,
     from: &Sender,
     attempt: &AttemptRef,
     message: String,
 ) -> Result<(), StateError> {
+    let Some(task) = admit(ctx, from, attempt)? else {
+        return Ok(());
+    };
+    if let Some(mut row) = ctx.worker(&from.pool, &from.worker)? {
+        row.is_full = true;
+        ctx.put_worker(&from.pool, row)?;
+    }
+    free_slot(ctx, &from.pool, &from.worker)?;
     let report = Report { error_message: Some(message), ..Report::default() };
-    reported(ctx, from, attempt, (Outcome::Rejected, Reason::Rejected), report)
+    let (outcome, reason) = (Outcome::Rejected, Reason::Rejected);
+    close_attempt(ctx, task, Closing { outcome, reason, report, is_reported: true })
 }
 
 /// It was stopped. Unasked that is a loss: the worker gave it up by itself.
@@ -66,5 +76,5 @@ pub(super) fn cancelled(
         (Outcome::Lost, Reason::Forgotten)
     };
     free_slot(ctx, &from.pool, &from.worker)?;
-    close_attempt(ctx, task, Closing { outcome, reason, report })
+    close_attempt(ctx, task, Closing { outcome, reason, report, is_reported: true })
 }

@@ -11,7 +11,7 @@ use crate::id::{Attempt, Generation, JobId, Pool, RequestId, TaskId};
 use crate::tables::{JobCancelTable, PayloadTable, ReplyTopicTable};
 use crate::task::{LiveTask, Reason, TaskRow, TaskSpec, TaskState};
 use crate::track;
-use crate::wire::{Refusal, RefusedReason, spec_hash};
+use crate::wire::{Refusal, RefusedReason, counted_hash, spec_hash};
 
 /// Payloads up to this many bytes live in the task's row.
 const PAYLOAD_IN_ROW_MAX: usize = 1_024;
@@ -26,11 +26,12 @@ pub(super) fn submit(
     if let Some(row) = ctx.row(&spec.pool, &spec.id)? {
         return known_already(ctx, request_id, &spec, &row, hash);
     }
-    if let Err(refusal) = acceptable(ctx, &spec)? {
+    if let Err(refusal) = acceptable(ctx, &spec, "submit")? {
         ctx.publish(refusal.into_event(spec.pool, request_id.cloned(), ctx.now.wall));
         return Ok(());
     }
-    let beginning = Beginning { hash, generation: Generation(0), attempt: Attempt(0), from: None };
+    let beginning =
+        Beginning { hash, requeued_by: None, generation: Generation(0), attempt: Attempt(0), from: None };
     let (pool, id, job) = (spec.pool.clone(), spec.id.clone(), spec.job.clone());
     begin(ctx, request_id, spec, beginning, Reason::Submitted)?;
     match job {
@@ -57,7 +58,10 @@ fn end_if_job_is_cancelled(
 
 /// What is known of the id from before.
 pub(super) struct Beginning {
+    /// Of what was submitted under the id.
     pub(super) hash: u64,
+    /// The request of the requeue that asks.
+    pub(super) requeued_by: Option<u64>,
     pub(super) generation: Generation,
     /// The last attempt of earlier generations: numbers never start again.
     pub(super) attempt: Attempt,
@@ -80,9 +84,11 @@ pub(super) fn begin(
     let seq = ctx.back_seq();
     let ttl_at = spec.queue_ttl.map(|ttl| ctx.now.processor.after(ttl));
     let task = LiveTask {
-        spec: Arc::new(spec),
         payload_apart,
         spec_hash: beginning.hash,
+        counted_hash: counted_hash(&spec),
+        requeued_by: beginning.requeued_by,
+        spec: Arc::new(spec),
         generation: beginning.generation,
         state: TaskState::Queued,
         seq,
@@ -126,12 +132,17 @@ fn known_already(
         spec.id,
         state.name()
     );
-    let refusal = refuse(spec, RefusedReason::Conflict, Some("id"), detail);
+    let refusal = refuse(spec, "submit", RefusedReason::Conflict, Some("id"), detail);
     ctx.publish(refusal.into_event(spec.pool.clone(), request_id.cloned(), ctx.now.wall));
     Ok(())
 }
 
-fn acceptable(ctx: &mut Ctx<'_, '_>, spec: &TaskSpec) -> Result<Result<(), Refusal>, StateError> {
+/// What the settings and the tables say about a task that may begin otherwise.
+pub(super) fn acceptable(
+    ctx: &mut Ctx<'_, '_>,
+    spec: &TaskSpec,
+    action: &str,
+) -> Result<Result<(), Refusal>, StateError> {
     if let Some(topic) = &spec.reply_to {
         let is_allowed = ctx.settings.reply_prefixes.iter().any(|prefix| topic.starts_with(prefix.as_str()));
         if !is_allowed || !ctx.txn.contains::<ReplyTopicTable>(topic)? {
@@ -143,19 +154,26 @@ fn acceptable(ctx: &mut Ctx<'_, '_>, spec: &TaskSpec) -> Result<Result<(), Refus
             if is_allowed {
                 ctx.effects.push(crate::effect::Effect::EnsureReply { topic: topic.clone() });
             }
-            return Ok(Err(refuse(spec, RefusedReason::ReplyTopicUnknown, Some("reply_to"), detail)));
+            return Ok(Err(refuse(spec, action, RefusedReason::ReplyTopicUnknown, Some("reply_to"), detail)));
         }
     }
     if let Some(limit) = track::counts::too_many_queues(ctx, spec)? {
         let detail = format!("pool {} has {limit} queues (limits.queues_max): use one of them", spec.pool);
-        return Ok(Err(refuse(spec, RefusedReason::Limit, Some("queue"), detail)));
+        return Ok(Err(refuse(spec, action, RefusedReason::Limit, Some("queue"), detail)));
     }
     Ok(Ok(()))
 }
 
-fn refuse(spec: &TaskSpec, reason: RefusedReason, field: Option<&str>, detail: String) -> Refusal {
+/// Why a task does not begin.
+pub(super) fn refuse(
+    spec: &TaskSpec,
+    action: &str,
+    reason: RefusedReason,
+    field: Option<&str>,
+    detail: String,
+) -> Refusal {
     Refusal {
-        action: "submit".to_owned(),
+        action: action.to_owned(),
         id: Some(spec.id.clone()),
         job: spec.job.clone(),
         worker: None,

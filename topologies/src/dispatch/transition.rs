@@ -14,7 +14,7 @@ pub fn is_legal(from: TaskState, to: TaskState) -> bool {
     match from {
         Blocked => matches!(to, Scheduled | Queued | Held | Cancelled | Expired | Aborted),
         Scheduled => matches!(to, Queued | Held | Cancelled | Expired | Aborted),
-        Queued => matches!(to, Assigned | Scheduled | Held | Cancelled | Expired | Aborted),
+        Queued => matches!(to, Assigned | Held | Cancelled | Expired | Aborted),
         Held => matches!(to, Blocked | Scheduled | Queued | Cancelled | Expired | Aborted),
         Assigned => matches!(to, Running | Queued | Scheduled | Cancelling | Completed | Failed | Cancelled),
         Running => matches!(to, Queued | Scheduled | Cancelling | Completed | Failed | Cancelled),

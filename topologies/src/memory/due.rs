@@ -19,11 +19,13 @@ pub enum DueIndex {
     Left,
     /// DONE jobs by the time when they may be forgotten.
     Job,
+    /// Counters of queues and tags without a live task by the time when they may be forgotten.
+    Counter,
 }
 
 impl DueIndex {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Lease, Self::Timer, Self::Marker, Self::Left, Self::Job];
+    pub const ALL: [Self; 6] = [Self::Lease, Self::Timer, Self::Marker, Self::Left, Self::Job, Self::Counter];
 }
 
 #[derive(Debug, Clone, Copy, Default)]

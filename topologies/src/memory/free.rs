@@ -8,7 +8,7 @@ use yardmaster_state::{KeyWriter, StateError, Txn, prefix_end};
 
 use crate::id::{MessageSeq, Pool, WorkerName};
 use crate::tables::{WorkerTable, byte};
-use crate::worker::{WorkerRow, WorkerState};
+use crate::worker::WorkerRow;
 
 /// A worker with free slots.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +54,7 @@ impl FreeSlots {
         let slots = self.pools.entry(pool.clone()).or_default();
         slots.registered.insert(row.worker.clone());
         slots.leave(&row.worker);
-        let may_get_work = row.state == WorkerState::Active && row.channel_ready;
-        let free = if may_get_work { row.slots.saturating_sub(row.open) } else { 0 };
+        let free = row.free_slots();
         if free > 0 {
             slots.order.insert((Reverse(free), row.seq, row.worker.clone()));
             slots.places.insert(row.worker.clone(), (free, row.seq));

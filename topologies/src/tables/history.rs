@@ -3,7 +3,7 @@
 use yardmaster_state::{KeyWriter, StateError, Table, TableClass};
 
 use super::{byte, open};
-use crate::id::{JobId, Pool, TaskId};
+use crate::id::{Generation, JobId, Pool, TaskId};
 use crate::task::{EndedTask, TaskState};
 use crate::time::WallMs;
 
@@ -41,6 +41,8 @@ pub struct HistoryKey {
     pub pool: Pool,
     /// Which.
     pub id: TaskId,
+    /// Which of its lives: a task may be requeued and end again in the same hour.
+    pub generation: Generation,
 }
 
 impl HistoryKey {
@@ -52,8 +54,16 @@ impl HistoryKey {
 
     /// Where the record of a task lies that ended so and then.
     #[must_use]
-    pub fn of(pool: &Pool, id: &TaskId, state: TaskState, at: WallMs) -> Self {
-        Self { class: HistoryClass::of(state), hour: Self::hour_of(at), pool: pool.clone(), id: id.clone() }
+    pub fn of((pool, id): (&Pool, &TaskId), generation: Generation, state: TaskState, at: WallMs) -> Self {
+        let (class, hour) = (HistoryClass::of(state), Self::hour_of(at));
+        Self { class, hour, pool: pool.clone(), id: id.clone(), generation }
+    }
+
+    /// The first bytes of all keys of a task in one bucket.
+    #[must_use]
+    pub fn prefix(class: HistoryClass, hour: u32, (pool, id): (&Pool, &TaskId)) -> Vec<u8> {
+        let writer = KeyWriter::new(byte::HISTORY).u8(class as u8).u32(hour);
+        writer.str(pool.as_str()).str(id.as_str()).finish()
     }
 
     /// The keys of one table and class before an hour: from, and to (exclusive).
@@ -68,7 +78,7 @@ fn class_of(byte: u8) -> HistoryClass {
     if byte == HistoryClass::Completed as u8 { HistoryClass::Completed } else { HistoryClass::Other }
 }
 
-/// Ended tasks by class, hour, pool and id.
+/// Ended tasks by class, hour, pool, id and generation.
 #[derive(Debug)]
 pub enum HistoryTable {}
 
@@ -83,17 +93,18 @@ impl Table for HistoryTable {
 
     fn key(key: &Self::Key) -> Vec<u8> {
         let writer = KeyWriter::new(Self::ID).u8(key.class as u8).u32(key.hour);
-        writer.str(key.pool.as_str()).tail(key.id.as_str()).finish()
+        writer.str(key.pool.as_str()).str(key.id.as_str()).u32(key.generation.0).finish()
     }
 
     fn parse(bytes: &[u8]) -> Result<Self::Key, StateError> {
         let mut key = open::<Self>(bytes)?;
         let (class, hour) = (class_of(key.u8()?), key.u32()?);
-        Ok(HistoryKey { class, hour, pool: Pool::trusted(key.str()?), id: TaskId::trusted(key.tail()?) })
+        let (pool, id) = (Pool::trusted(key.str()?), TaskId::trusted(key.str()?));
+        Ok(HistoryKey { class, hour, pool, id, generation: Generation(key.u32()?) })
     }
 }
 
-/// Ended tasks by class, hour, pool, job and id.
+/// Ended tasks by class, hour, pool, job, id and generation.
 #[derive(Debug)]
 pub enum HistoryByJobTable {}
 
@@ -108,7 +119,7 @@ impl Table for HistoryByJobTable {
 
     fn key((key, job): &Self::Key) -> Vec<u8> {
         let writer = KeyWriter::new(Self::ID).u8(key.class as u8).u32(key.hour);
-        writer.str(key.pool.as_str()).str(job.as_str()).tail(key.id.as_str()).finish()
+        writer.str(key.pool.as_str()).str(job.as_str()).str(key.id.as_str()).u32(key.generation.0).finish()
     }
 
     fn parse(bytes: &[u8]) -> Result<Self::Key, StateError> {
@@ -116,7 +127,8 @@ impl Table for HistoryByJobTable {
         let (class, hour) = (class_of(key.u8()?), key.u32()?);
         let pool = Pool::trusted(key.str()?);
         let job = JobId::trusted(key.str()?);
-        Ok((HistoryKey { class, hour, pool, id: TaskId::trusted(key.tail()?) }, job))
+        let id = TaskId::trusted(key.str()?);
+        Ok((HistoryKey { class, hour, pool, id, generation: Generation(key.u32()?) }, job))
     }
 }
 

@@ -247,7 +247,7 @@ due!(
     ForgetTable, byte::FORGET, "forget", TaskId, Marker
 );
 due!(
-    /// Leases by expiry.
+    /// Leases by what happens next: the worker becomes SUSPECT, or they run out.
     LeaseDueTable, byte::LEASE_DUE, "lease_due", WorkerName, Lease
 );
 due!(

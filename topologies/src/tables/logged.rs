@@ -206,7 +206,8 @@ fn derive_task((pool, id): &(Pool, TaskId), old: Option<&TaskRow>, new: Option<&
     shift::<ReadyTable>(place(old), place(new), id, out);
 
     let timer = |task: Option<&LiveTask>, kind| {
-        let at = task.and_then(|task| if kind == TimerKind::State { task.timer_at } else { task.ttl_at })?;
+        let at =
+            task.and_then(|task| if kind == TimerKind::State { task.timer_at } else { task.ttl_due() })?;
         Some(TimerKey { at, pool: pool.clone(), kind, id: id.clone() })
     };
     for kind in [TimerKind::State, TimerKind::Ttl] {
@@ -264,6 +265,6 @@ fn derive_lease(
     new: Option<&LeaseRow>,
     out: &mut Derived,
 ) {
-    let due = |row: Option<&LeaseRow>| row.map(|row| (row.expires_at, pool.clone(), worker.clone()));
+    let due = |row: Option<&LeaseRow>| row.map(|row| (row.due_at(), pool.clone(), worker.clone()));
     shift::<LeaseDueTable>(due(old), due(new), &(), out);
 }

@@ -20,7 +20,7 @@ pub use logged::{
     JobCancel, JobCancelTable, LeaseTable, PayloadTable, ReplyTopicTable, Sequences, SequencesTable,
     SettingsTable, TaskTable, WorkerTable,
 };
-pub use tracked::{CounterTable, JobTable};
+pub use tracked::{CounterDueTable, CounterTable, JobTable};
 
 use yardmaster_state::{Schema, StateError, Table, TableClass, Txn};
 
@@ -56,19 +56,21 @@ pub mod byte {
     pub const BY_QUEUE: u8 = 0x25;
     /// Derived: done markers by the time when they may be forgotten.
     pub const FORGET: u8 = 0x26;
-    /// Derived: leases by expiry.
+    /// Derived: leases by when their worker becomes SUSPECT or they run out.
     pub const LEASE_DUE: u8 = 0x27;
     /// Derived: DONE jobs by the time when they may be forgotten.
     pub const JOB_DUE: u8 = 0x28;
     /// Derived: workers that left, by when.
     pub const LEFT: u8 = 0x29;
+    /// Derived: counters of queues and tags without a live task by the time when they may be forgotten.
+    pub const COUNTER_DUE: u8 = 0x2a;
     /// Logged, track.
     pub const JOB: u8 = 0x30;
     /// Logged, track: counts by pool, queue and tag.
     pub const COUNTER: u8 = 0x31;
-    /// History, track: ended tasks by class, hour, pool, id.
+    /// History, track: ended tasks by class, hour, pool, id, generation.
     pub const HISTORY: u8 = 0x40;
-    /// History, track: ended tasks by class, hour, pool, job, id.
+    /// History, track: ended tasks by class, hour, pool, job, id, generation.
     pub const HISTORY_BY_JOB: u8 = 0x41;
     /// History: how far `events` has been folded into it.
     pub const HISTORY_POSITION: u8 = 0x42;
@@ -92,7 +94,7 @@ const fn card<T: Table>() -> TableCard {
 }
 
 /// Every table, by byte.
-pub const TABLES: [TableCard; 23] = [
+pub const TABLES: [TableCard; 24] = [
     card::<TaskTable>(),
     card::<PayloadTable>(),
     card::<WorkerTable>(),
@@ -111,6 +113,7 @@ pub const TABLES: [TableCard; 23] = [
     card::<LeaseDueTable>(),
     card::<JobDueTable>(),
     card::<LeftTable>(),
+    card::<CounterDueTable>(),
     card::<JobTable>(),
     card::<CounterTable>(),
     card::<HistoryTable>(),

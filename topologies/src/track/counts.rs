@@ -1,4 +1,6 @@
-//! Exact numbers of tasks by state: of the pool, of each queue, job and tag.
+//! Exact numbers of tasks by state: of the pool, of each queue, job and tag. Those of a queue, job or tag without a live
+//! task are forgotten after a time, so that names that are not used any more don't fill the limits and the store; when
+//! the name comes again, it counts from zero. Those of a pool stay.
 
 use yardmaster_state::{KeyWriter, StateError, prefix_end};
 
@@ -8,6 +10,7 @@ use crate::job::{CounterKey, Dimension, JobRow};
 use crate::memory::DueIndex;
 use crate::tables::{CounterTable, JobTable, byte};
 use crate::task::{Counts, TaskSpec, TaskState};
+use crate::time::ProcessorMs;
 
 /// Moves a task from one state to another in every count that it belongs to; absent is outside.
 pub(crate) fn shift(
@@ -35,9 +38,14 @@ fn counter(
     to: Option<TaskState>,
 ) -> Result<(), StateError> {
     let key = CounterKey { pool: pool.clone(), dimension };
-    let mut counts = ctx.txn.get::<CounterTable>(&key)?.unwrap_or_default();
-    leave_or_go(&mut counts, from, to);
-    ctx.txn.put_owned::<CounterTable>(&key, counts)
+    let mut row = ctx.txn.get::<CounterTable>(&key)?.unwrap_or_default();
+    leave_or_go(&mut row.counts, from, to);
+    if row.counts.live() > 0 || key.dimension == Dimension::Pool {
+        row.forget_at = None;
+    } else if row.forget_at.is_none() {
+        row.forget_at = Some(forget_at(ctx, DueIndex::Counter));
+    }
+    ctx.txn.put_owned::<CounterTable>(&key, row)
 }
 
 fn job_count(
@@ -60,14 +68,19 @@ fn job_count(
         row.forget_at = None;
     } else if row.done_at.is_none() {
         row.done_at = Some(ctx.now.wall);
-        let forget_at = ctx.now.processor.after(ctx.settings.job_kept);
-        ctx.memory.due.note(DueIndex::Job, forget_at);
-        row.forget_at = Some(forget_at);
+        row.forget_at = Some(forget_at(ctx, DueIndex::Job));
     }
     ctx.txn.put_owned::<JobTable>(&key, row)
 }
 
-/// A terminal task that runs again may have been counted in a job's row that is forgotten since.
+/// When a row without live tasks may be forgotten: not before the tasks that it counts, which may be requeued until then.
+fn forget_at(ctx: &mut Ctx<'_, '_>, index: DueIndex) -> ProcessorMs {
+    let at = ctx.now.processor.after(ctx.settings.job_kept.max(ctx.settings.dedup));
+    ctx.memory.due.note(index, at);
+    at
+}
+
+/// A terminal task that runs again may have been counted in a row that is forgotten since, under other settings.
 fn leave_or_go(counts: &mut Counts, from: Option<TaskState>, to: Option<TaskState>) {
     let from = from.filter(|state| !state.is_terminal() || counts.of(*state) > 0);
     counts.shift(from, to);

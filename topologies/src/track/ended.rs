@@ -6,7 +6,7 @@ use std::sync::Arc;
 use yardmaster_state::StateError;
 
 use crate::ctx::Ctx;
-use crate::effect::Effect;
+use crate::effect::{Counted, Effect};
 use crate::tables::{HistoryByJobTable, HistoryKey, HistoryTable, ReplyTopicTable};
 use crate::task::{EndedTask, Json, LiveTask, TaskState};
 use crate::wire::Event;
@@ -23,10 +23,13 @@ pub(crate) fn ended(
     keep_record(ctx.txn, &record)?;
     let (reply_to, state) = (record.spec.reply_to.clone(), record.state);
     let event = Event::Ended { task: Box::new(record), closes_attempt };
-    if let Some(topic) = reply_to
-        && ctx.txn.contains::<ReplyTopicTable>(&topic)?
-    {
-        ctx.effects.push(Effect::Reply { topic, event: event.clone() });
+    if let Some(topic) = reply_to {
+        if ctx.txn.contains::<ReplyTopicTable>(&topic)? {
+            ctx.effects.push(Effect::Reply { topic, event: event.clone() });
+        } else {
+            // It was there when the task came in. The event itself is kept all the same.
+            ctx.count(Counted::Unsent, "reply");
+        }
     }
     if state == TaskState::Failed {
         ctx.effects.push(Effect::Bury { event: event.clone() });
@@ -41,7 +44,7 @@ pub(crate) fn ended(
 /// Whatever the store says.
 pub fn keep_record(txn: &mut yardmaster_state::Txn<'_>, record: &EndedTask) -> Result<(), StateError> {
     let spec = &record.spec;
-    let key = HistoryKey::of(&spec.pool, &spec.id, record.state, record.ended_at);
+    let key = HistoryKey::of((&spec.pool, &spec.id), record.generation, record.state, record.ended_at);
     if let Some(job) = &spec.job {
         txn.put_owned::<HistoryByJobTable>(&(key.clone(), job.clone()), ())?;
     }

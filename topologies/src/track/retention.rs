@@ -1,10 +1,12 @@
-//! What is forgotten: whole hours of history, and the rows of jobs that are DONE long enough.
+//! What is forgotten: whole hours of history, and what is counted of jobs, queues and tags long without a live task.
 
 use yardmaster_state::StateError;
 
 use crate::ctx::Ctx;
 use crate::dispatch::due;
-use crate::tables::{HistoryClass, HistoryKey, JobCancelTable, JobDueTable, JobTable, byte};
+use crate::tables::{
+    CounterDueTable, CounterTable, HistoryClass, HistoryKey, JobCancelTable, JobDueTable, JobTable, byte,
+};
 use crate::time::WallMs;
 
 /// Drops what is over; returns whether something is left.
@@ -12,14 +14,19 @@ pub(crate) fn tick(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
     if ctx.is_new_hour {
         drop_hours(ctx);
     }
-    let (due, is_left) = due::<JobDueTable>(ctx, ctx.now.processor)?;
-    for (_, pool, job) in due {
+    let limit = ctx.settings.limits.timers_per_tick_max;
+    let (counters, are_counters_left) = due::<CounterDueTable>(ctx, ctx.now.processor, limit)?;
+    for (_, key) in counters {
+        ctx.txn.delete::<CounterTable>(&key)?;
+    }
+    let (jobs, is_left) = due::<JobDueTable>(ctx, ctx.now.processor, limit)?;
+    for (_, pool, job) in jobs {
         let key = (pool, job);
         ctx.txn.delete::<JobCancelTable>(&key)?;
         ctx.txn.delete::<JobTable>(&key)?;
         ctx.memory.sweeping.remove(&key);
     }
-    Ok(is_left)
+    Ok(is_left || are_counters_left)
 }
 
 /// The hours of history that are wholly over.

@@ -2,16 +2,21 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::value::RawValue;
+
 use crate::event::{Action, Command};
 use crate::id::{JobId, Pool, RequestId, TaskId, WorkerName};
 use crate::task::TaskSpec;
 use crate::wire::error::{BadReason, Fault, Refusal, RefusedReason, Undecodable};
-use crate::wire::limits::{Defaults, NOTE_BYTES_MAX};
+use crate::wire::limits::{Defaults, NOTE_BYTES_MAX, TASK_BYTES_MAX};
 use crate::wire::object::Object;
-use crate::wire::spec_read::{only, read_spec};
+use crate::wire::spec_read::{only, only_known, read_spec};
 
 /// Command types that are planned.
 const PLANNED: &[&str] = &["hold", "release", "pause", "resume", "reprioritise", "set_queue", "submit_array"];
+
+/// By how many bytes a task that was accepted may have grown in its `ended` event: defaults are filled in there.
+const FILLED_IN_BYTES_MAX: usize = 1_024;
 
 /// Reads one record of `tasks`.
 ///
@@ -96,7 +101,7 @@ fn read_action(object: &Object<'_>, action: &str, pool: &Pool, defaults: &Defaul
     match action {
         "submit" => {
             fields(&["task"])?;
-            Ok(Action::Submit { tasks: vec![read_task(object, pool, defaults)?] })
+            Ok(Action::Submit { tasks: vec![read_task(object, pool, defaults, TASK_BYTES_MAX)?] })
         }
         "submit_many" => {
             fields(&["tasks"])?;
@@ -108,7 +113,8 @@ fn read_action(object: &Object<'_>, action: &str, pool: &Pool, defaults: &Defaul
         }
         "requeue" => {
             fields(&["task"])?;
-            Ok(Action::Requeue { task: Box::new(read_task(object, pool, defaults)?) })
+            let task = read_task(object, pool, defaults, TASK_BYTES_MAX + FILLED_IN_BYTES_MAX)?;
+            Ok(Action::Requeue { task: Box::new(task) })
         }
         "drain" => {
             fields(&["worker"])?;
@@ -127,9 +133,25 @@ fn read_action(object: &Object<'_>, action: &str, pool: &Pool, defaults: &Defaul
     }
 }
 
-fn read_task(object: &Object<'_>, pool: &Pool, defaults: &Defaults) -> Result<TaskSpec, Fault> {
-    let task = object.need("task", object.object("task")?)?;
+/// The task of a command of one task, of at most `max` bytes.
+fn read_task(object: &Object<'_>, pool: &Pool, defaults: &Defaults, max: usize) -> Result<TaskSpec, Fault> {
+    let raw = object.need("task", object.raw("task"))?;
+    let task = Object::nested(raw, object.at("task"))?;
+    limit(raw, &object.at("task"), max)?;
+    only_known(&task)?;
     read_spec(&task, pool, defaults)
+}
+
+/// A larger task could not be sent on: what the server writes about it is larger than what it was told.
+fn limit(raw: &RawValue, path: &str, max: usize) -> Result<(), Fault> {
+    let bytes = raw.get().len();
+    if bytes <= max {
+        return Ok(());
+    }
+    let detail = format!(
+        "has {bytes} bytes, allowed are {max}: give what is large on stdin (`payload`) or by reference (`payload_ref`)"
+    );
+    Err(Fault::limit(path, detail))
 }
 
 fn read_tasks(object: &Object<'_>, pool: &Pool, defaults: &Defaults) -> Result<Vec<TaskSpec>, Fault> {
@@ -145,6 +167,8 @@ fn read_tasks(object: &Object<'_>, pool: &Pool, defaults: &Defaults) -> Result<V
     let mut seen = BTreeSet::new();
     for (index, raw) in list.into_iter().enumerate() {
         let task = Object::nested(raw, format!("tasks[{index}]"))?;
+        limit(raw, &format!("tasks[{index}]"), TASK_BYTES_MAX)?;
+        only_known(&task)?;
         let spec = read_spec(&task, pool, defaults)?;
         if !seen.insert(spec.id.clone()) {
             let detail = format!("`{}` is the id of an earlier task of this command", spec.id);

@@ -3,7 +3,7 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::event::{Action, Command};
-use crate::wire::json::{SpecJson, some};
+use crate::wire::json::{SpecJson, SubmitJson, some};
 
 /// A command as the value of a record on `tasks`; its key is the pool.
 #[must_use]
@@ -23,8 +23,8 @@ impl Serialize for CommandJson<'_> {
         some(&mut map, "request_id", command.request_id.as_ref())?;
         match &command.action {
             Action::Submit { tasks } => match tasks.as_slice() {
-                [task] => map.serialize_entry("task", &SpecJson(task))?,
-                many => map.serialize_entry("tasks", &many.iter().map(SpecJson).collect::<Vec<_>>())?,
+                [task] => map.serialize_entry("task", &SubmitJson(task))?,
+                many => map.serialize_entry("tasks", &many.iter().map(SubmitJson).collect::<Vec<_>>())?,
             },
             Action::CancelTask { id, note } => {
                 map.serialize_entry("id", id)?;

@@ -3,6 +3,8 @@
 use crate::id::{JobId, Pool, RequestId, TaskId, WorkerName};
 use crate::time::WallMs;
 use crate::wire::Event;
+use crate::wire::limits::REFUSAL_BYTES_MAX;
+use crate::wire::object::first_bytes;
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
@@ -201,8 +203,9 @@ impl Fault {
         reason: RefusedReason,
         detail: impl std::fmt::Display,
     ) -> Self {
-        let field = field.into();
+        // What was sent may stand in both: a name of any length must not make an answer that can't be sent.
+        let field = first_bytes(&field.into(), REFUSAL_BYTES_MAX).to_owned();
         let detail = format!("`{field}` {detail}");
-        Self { field, reason, detail }
+        Self { reason, detail: first_bytes(&detail, 2 * REFUSAL_BYTES_MAX).to_owned(), field }
     }
 }

@@ -8,7 +8,7 @@ use crate::time::WallMs;
 use crate::wire::command_read::header;
 use crate::wire::error::{BadReason, Fault, RefusedReason, Undecodable};
 use crate::wire::event::{Event, InputRange, WorkerFact};
-use crate::wire::limits::{Defaults, RECORD_BYTES_MAX};
+use crate::wire::limits::{Defaults, OUTPUT_BYTES_MAX};
 use crate::wire::names::reason_from_name;
 use crate::wire::object::Object;
 use crate::wire::report_read::{read_at, read_attempt_number, read_closed, read_word};
@@ -19,7 +19,7 @@ use crate::wire::spec_read::read_spec;
 /// # Errors
 /// [`Undecodable::Bad`] when it is not an event that this version knows.
 pub fn decode_event(bytes: &[u8]) -> Result<Event, Undecodable> {
-    let object = Object::record(bytes)?;
+    let object = Object::output(bytes)?;
     let kind = header(&object)?;
     match read(&object, &kind) {
         Ok(Some(event)) => Ok(event),
@@ -133,8 +133,8 @@ fn read_refused(object: &Object<'_>, at: WallMs) -> Result<Event, Fault> {
         worker: object.name("worker", WorkerName::parse)?,
         action: object.need("action", object.text("action", 64)?)?,
         reason: read_word(object, "reason", RefusedReason::from_name)?,
-        field: object.head("field", RECORD_BYTES_MAX)?,
-        detail: object.head("detail", RECORD_BYTES_MAX)?.unwrap_or_default(),
+        field: object.head("field", OUTPUT_BYTES_MAX)?,
+        detail: object.head("detail", OUTPUT_BYTES_MAX)?.unwrap_or_default(),
         at,
     })
 }
@@ -186,7 +186,7 @@ fn read_ended(object: &Object<'_>, at: WallMs) -> Result<Event, Fault> {
         spec: Arc::new(read_spec(&spec, &pool(object)?, &unlimited())?),
         state: read_word(object, "state", TaskState::from_name)?,
         reason: read_word(object, "reason", reason_from_name)?,
-        note: object.head("note", RECORD_BYTES_MAX)?,
+        note: object.head("note", OUTPUT_BYTES_MAX)?,
         generation: generation(object)?,
         attempt: read_attempt_number(object)?,
         failures: number(object, "failures")?,
@@ -208,7 +208,7 @@ fn read_state(object: &Object<'_>, at: WallMs) -> Result<Event, Fault> {
         generation: generation(object)?,
         state: read_word(object, "state", TaskState::from_name)?,
         reason: read_word(object, "reason", reason_from_name)?,
-        note: object.head("note", RECORD_BYTES_MAX)?,
+        note: object.head("note", OUTPUT_BYTES_MAX)?,
         at,
     })
 }

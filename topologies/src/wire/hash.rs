@@ -1,13 +1,15 @@
-//! The hash of a task's spec, which tells a repeated submit from a different one.
+//! Hashes that rows keep: of what was submitted, of where a task is counted, and of the request that asked.
 
 use std::collections::BTreeMap;
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use crate::task::{ContentRef, TaskSpec};
+use crate::id::RequestId;
+use crate::task::{ContentRef, Retry, TaskSpec};
 
-/// XXH3 over a canonical encoding of all fields. It is stored in rows, so the encoding must never change: a field that
-/// is added later is hashed, with a number of its own, only when it is present.
+/// XXH3 over a canonical encoding of what was asked for: of `retry` only what was said, and of the payload everything but
+/// the white space between its parts. It is stored in rows, so the encoding must never change: a field that is added
+/// later is hashed, with a number of its own, only when it is present.
 #[must_use]
 pub fn spec_hash(spec: &TaskSpec) -> u64 {
     let mut to = Canonical(Xxh3::new());
@@ -21,16 +23,31 @@ pub fn spec_hash(spec: &TaskSpec) -> u64 {
     spec.command.iter().for_each(|word| to.text(7, word));
     to.map(8, &spec.env);
     to.option(9, spec.cwd.as_deref());
-    to.option(10, spec.payload.as_ref().map(|json| &*json.0));
+    if let Some(payload) = &spec.payload {
+        to.json(10, &payload.0);
+    }
     to.content_ref(11, spec.payload_ref.as_ref());
     to.optional_number(12, spec.run_timeout.map(|wait| wait.0));
     to.optional_number(13, spec.queue_ttl.map(|wait| wait.0));
-    to.number(14, u64::from(spec.retry.max_failures));
-    to.number(15, u64::from(spec.retry.max_losses));
-    to.number(16, spec.retry.backoff.0);
-    to.number(17, spec.retry.backoff_max.0);
+    to.retry(&spec.retry);
     to.option(18, spec.reply_to.as_deref());
     to.0.digest()
+}
+
+/// XXH3 over queue, job and tags: two specs with the same are counted in the same places.
+#[must_use]
+pub fn counted_hash(spec: &TaskSpec) -> u64 {
+    let mut to = Canonical(Xxh3::new());
+    to.text(3, spec.queue.as_str());
+    to.option(4, spec.job.as_ref().map(crate::id::JobId::as_str));
+    to.map(6, &spec.tags);
+    to.0.digest()
+}
+
+/// XXH3 over the name of a request.
+#[must_use]
+pub fn request_hash(request: &RequestId) -> u64 {
+    xxh3_64(request.as_str().as_bytes())
 }
 
 /// Every field has a number, every text its length: no two specs have the same bytes.
@@ -57,6 +74,41 @@ impl Canonical {
         if let Some(value) = value {
             self.number(field, value);
         }
+    }
+
+    fn retry(&mut self, retry: &Retry) {
+        let given = retry.given;
+        self.optional_number(14, given.max_failures.then_some(retry.max_failures.into()));
+        self.optional_number(15, given.max_losses.then_some(retry.max_losses.into()));
+        self.optional_number(16, given.backoff.then_some(retry.backoff.0));
+        self.optional_number(17, given.backoff_max.then_some(retry.backoff_max.0));
+    }
+
+    /// JSON without the white space outside its strings; its length comes behind it, since it is not known before.
+    fn json(&mut self, field: u8, text: &str) {
+        self.0.update(&[field]);
+        let (mut length, mut from) = (0, 0);
+        let (mut in_string, mut escaped) = (false, false);
+        for (at, byte) in text.bytes().enumerate() {
+            match (in_string, byte) {
+                (true, _) if escaped => escaped = false,
+                (true, b'\\') => escaped = true,
+                (_, b'"') => in_string = !in_string,
+                (false, b' ' | b'\t' | b'\n' | b'\r') => {
+                    length += self.part(text, from, at);
+                    from = at + 1;
+                }
+                (true | false, _) => {}
+            }
+        }
+        length += self.part(text, from, text.len());
+        self.number(field, length);
+    }
+
+    fn part(&mut self, text: &str, from: usize, to: usize) -> u64 {
+        let part = text.as_bytes().get(from..to).unwrap_or_default();
+        self.0.update(part);
+        part.len() as u64
     }
 
     fn map(&mut self, field: u8, map: &BTreeMap<String, String>) {

@@ -4,7 +4,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use crate::event::AttemptRef;
-use crate::task::{ClosedAttempt, ContentRef, Json, Report, Retry, TaskSpec, Usage};
+use crate::task::{ClosedAttempt, ContentRef, Json, Report, Retry, RetryGiven, TaskSpec, Usage};
 
 /// JSON text embedded as it is. Text that is not JSON, which decoding never lets in, is embedded as a string.
 #[derive(Debug, Clone, Copy)]
@@ -68,44 +68,62 @@ pub(crate) fn attempts(list: &[AttemptRef]) -> Vec<AttemptRefJson<'_>> {
     list.iter().map(AttemptRefJson).collect()
 }
 
-struct RetryJson<'a>(&'a Retry);
+/// The whole policy, or what the submitter said of it.
+struct RetryJson<'a>(&'a Retry, RetryGiven);
 
 impl Serialize for RetryJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(4))?;
-        map.serialize_entry("max_failures", &self.0.max_failures)?;
-        map.serialize_entry("max_losses", &self.0.max_losses)?;
-        map.serialize_entry("backoff_ms", &self.0.backoff)?;
-        map.serialize_entry("backoff_max_ms", &self.0.backoff_max)?;
+        let Self(retry, shown) = self;
+        let mut map = serializer.serialize_map(None)?;
+        some(&mut map, "max_failures", shown.max_failures.then_some(retry.max_failures))?;
+        some(&mut map, "max_losses", shown.max_losses.then_some(retry.max_losses))?;
+        some(&mut map, "backoff_ms", shown.backoff.then_some(retry.backoff))?;
+        some(&mut map, "backoff_max_ms", shown.backoff_max.then_some(retry.backoff_max))?;
         map.end()
     }
 }
 
-/// The task of a `submit` or `requeue`, with every default filled in; absent options are left out.
+/// A task with every default filled in: in events, in a requeue, and as it is shown. Absent options are left out.
 #[derive(Debug, Clone, Copy)]
 pub struct SpecJson<'a>(pub &'a TaskSpec);
 
 impl Serialize for SpecJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let spec = self.0;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("id", &spec.id)?;
-        map.serialize_entry("pool", &spec.pool)?;
-        map.serialize_entry("queue", &spec.queue)?;
-        some(&mut map, "job", spec.job.as_ref())?;
-        map.serialize_entry("priority", &spec.priority)?;
-        map.serialize_entry("tags", &spec.tags)?;
-        map.serialize_entry("command", &spec.command)?;
-        map.serialize_entry("env", &spec.env)?;
-        some(&mut map, "cwd", spec.cwd.as_ref())?;
-        some(&mut map, "payload", spec.payload.as_ref().map(RawJson))?;
-        some(&mut map, "payload_ref", spec.payload_ref.as_ref().map(ContentRefJson))?;
-        some(&mut map, "run_timeout_ms", spec.run_timeout)?;
-        some(&mut map, "queue_ttl_ms", spec.queue_ttl)?;
-        map.serialize_entry("retry", &RetryJson(&spec.retry))?;
-        some(&mut map, "reply_to", spec.reply_to.as_ref())?;
+        put_spec(&mut map, self.0, RetryGiven::ALL)?;
         map.end()
     }
+}
+
+/// The task of a submit: what the server fills in is left to the server that decides it, and to its defaults then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SubmitJson<'a>(pub(crate) &'a TaskSpec);
+
+impl Serialize for SubmitJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        put_spec(&mut map, self.0, self.0.retry.given)?;
+        map.end()
+    }
+}
+
+fn put_spec<M: SerializeMap>(map: &mut M, spec: &TaskSpec, retry: RetryGiven) -> Result<(), M::Error> {
+    map.serialize_entry("id", &spec.id)?;
+    map.serialize_entry("pool", &spec.pool)?;
+    map.serialize_entry("queue", &spec.queue)?;
+    some(map, "job", spec.job.as_ref())?;
+    map.serialize_entry("priority", &spec.priority)?;
+    map.serialize_entry("tags", &spec.tags)?;
+    map.serialize_entry("command", &spec.command)?;
+    map.serialize_entry("env", &spec.env)?;
+    some(map, "cwd", spec.cwd.as_ref())?;
+    some(map, "payload", spec.payload.as_ref().map(RawJson))?;
+    some(map, "payload_ref", spec.payload_ref.as_ref().map(ContentRefJson))?;
+    some(map, "run_timeout_ms", spec.run_timeout)?;
+    some(map, "queue_ttl_ms", spec.queue_ttl)?;
+    let is_shown = retry != RetryGiven::default();
+    some(map, "retry", is_shown.then_some(RetryJson(&spec.retry, retry)))?;
+    some(map, "reply_to", spec.reply_to.as_ref())
 }
 
 struct UsageJson(Usage);

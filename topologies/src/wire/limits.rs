@@ -1,13 +1,22 @@
 //! The wire's own limits, and what a command gets that does not say.
 
 use crate::settings::{Limits, Settings};
-use crate::task::Retry;
+use crate::task::{Retry, RetryGiven};
 use crate::time::Millis;
 
 /// The longest record that is looked at, in bytes: 900 KiB.
 pub const RECORD_BYTES_MAX: usize = 900 * 1024;
+/// The longest record that the server writes for others, in bytes: 2 MiB. It is more than what comes in, since an `ended`
+/// event holds a whole task and its attempts.
+pub const OUTPUT_BYTES_MAX: usize = 2 * 1_024 * 1_024;
+/// Bytes of one task as it is submitted: 512 KiB. So its `assign` and its `ended` event always fit.
+pub const TASK_BYTES_MAX: usize = 512 * 1_024;
 /// The deepest nesting that is looked at, payloads included.
 pub const DEPTH_MAX: usize = 100;
+/// The deepest nesting of what the server writes: payloads and results lie deeper there than where they came in.
+pub const OUTPUT_DEPTH_MAX: usize = DEPTH_MAX + 8;
+/// Bytes of the `field` of a refusal; its `detail` may have twice as many.
+pub const REFUSAL_BYTES_MAX: usize = 1_024;
 /// The longest `run_timeout_ms`, `queue_ttl_ms`, `backoff_ms` and `backoff_max_ms`: 30 days.
 pub const WAIT_MS_MAX: u64 = 30 * 24 * 3_600_000;
 /// The largest `max_failures` and `max_losses`.
@@ -48,6 +57,7 @@ impl From<&Settings> for Defaults {
                 max_losses: settings.max_losses,
                 backoff: settings.backoff,
                 backoff_max: settings.backoff_max,
+                given: RetryGiven::default(),
             },
             limits: settings.limits.clone(),
         }
@@ -63,6 +73,7 @@ impl Default for Defaults {
                 max_losses: 10,
                 backoff: Millis(1_000),
                 backoff_max: Millis(300_000),
+                given: RetryGiven::default(),
             },
             limits: Limits {
                 payload_bytes_max: 64 * 1024,
@@ -75,6 +86,8 @@ impl Default for Defaults {
                 timers_per_tick_max: 1_000,
                 sweep_per_tick_max: 1_000,
                 grants_per_batch_max: 5_000,
+                losses_per_tick_max: 5_000,
+                forgotten_per_tick_max: 20_000,
             },
         }
     }

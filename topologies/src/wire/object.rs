@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::id::BadName;
 use crate::wire::error::{BadReason, Fault, RefusedReason, Undecodable};
-use crate::wire::limits::{DEPTH_MAX, RECORD_BYTES_MAX};
+use crate::wire::limits::{DEPTH_MAX, OUTPUT_BYTES_MAX, OUTPUT_DEPTH_MAX, RECORD_BYTES_MAX};
 
 #[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(transparent)]
@@ -46,16 +46,25 @@ pub(crate) struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// The object that a whole record must be.
+    /// The object that a whole record of an input must be.
     pub(crate) fn record(bytes: &'a [u8]) -> Result<Self, Undecodable> {
-        if bytes.len() > RECORD_BYTES_MAX {
-            let detail = format!("{} bytes, allowed are {RECORD_BYTES_MAX}", bytes.len());
+        Self::limited(bytes, RECORD_BYTES_MAX, DEPTH_MAX)
+    }
+
+    /// The object of a record that a server wrote: it holds what came in, and more.
+    pub(crate) fn output(bytes: &'a [u8]) -> Result<Self, Undecodable> {
+        Self::limited(bytes, OUTPUT_BYTES_MAX, OUTPUT_DEPTH_MAX)
+    }
+
+    fn limited(bytes: &'a [u8], bytes_max: usize, depth_max: usize) -> Result<Self, Undecodable> {
+        if bytes.len() > bytes_max {
+            let detail = format!("{} bytes, allowed are {bytes_max}", bytes.len());
             return Err(Undecodable::bad(BadReason::TooLarge, detail));
         }
         let text =
             std::str::from_utf8(bytes).map_err(|e| Undecodable::bad(BadReason::NotUtf8, e.to_string()))?;
-        if depth(text) > DEPTH_MAX {
-            let detail = format!("nested deeper than {DEPTH_MAX}");
+        if depth(text) > depth_max {
+            let detail = format!("nested deeper than {depth_max}");
             return Err(Undecodable::bad(BadReason::TooDeep, detail));
         }
         let raw: &RawValue =

@@ -7,7 +7,7 @@ use crate::time::WallMs;
 use crate::wire::error::Fault;
 use crate::wire::limits::{Defaults, NOTE_BYTES_MAX, TAIL_BYTES_MAX};
 use crate::wire::names::{outcome_from_name, reason_from_name};
-use crate::wire::object::Object;
+use crate::wire::object::{Object, first_bytes};
 use crate::wire::spec_read::read_content_ref;
 
 /// Bytes of `error.kind`.
@@ -40,48 +40,75 @@ pub(crate) fn read_attempts(object: &Object<'_>, name: &str) -> Result<Vec<Attem
     list.into_iter().enumerate().map(read).collect()
 }
 
-/// A report. A result that is too large is dropped with a note, so that the completion is never lost.
-pub(crate) fn read_report(object: &Object<'_>, defaults: &Defaults) -> Result<Report, Fault> {
-    let error = object.object("error")?;
-    let inside = |name: &str| error.as_ref().filter(|_| object.raw(name).is_none()).unwrap_or(object);
-    let (kind, message, retryable) = match &error {
-        Some(error) => (
-            error.head("kind", KIND_BYTES_MAX)?,
-            error.head("message", NOTE_BYTES_MAX)?,
-            error.scalar("retryable", "true or false")?,
-        ),
-        None => (None, None, None),
-    };
-    let mut report = Report {
-        started_at: read_at(object, "started_at_ms")?,
-        ended_at: read_at(object, "ended_at_ms")?,
-        exit_code: inside("exit_code").scalar("exit_code", "a whole number")?,
-        signal: inside("signal").scalar("signal", "a whole number")?,
-        result: object.raw("result").map(|raw| Json(raw.get().into())),
-        result_ref: read_content_ref(object, "result_ref")?,
-        usage: read_usage(object)?,
-        error_kind: kind,
-        error_message: message,
-        retryable,
-        stdout_tail: inside("stdout_tail").tail("stdout_tail", TAIL_BYTES_MAX)?,
-        stderr_tail: inside("stderr_tail").tail("stderr_tail", TAIL_BYTES_MAX)?,
-    };
-    limit_result(&mut report, defaults);
-    Ok(report)
+/// Takes the optional fields that can be read. One that can't be is left out with a note: the end of an attempt must not
+/// be lost for it.
+#[derive(Default)]
+struct Forgiving {
+    notes: Vec<String>,
 }
 
-fn limit_result(report: &mut Report, defaults: &Defaults) {
-    let max = defaults.limits.result_bytes_max;
-    let bytes = report.result.as_ref().map_or(0, |result| result.0.len());
-    if bytes <= usize::try_from(max).unwrap_or(usize::MAX) {
-        return;
+impl Forgiving {
+    fn take<T>(&mut self, read: Result<Option<T>, Fault>) -> Option<T> {
+        read.unwrap_or_else(|fault| {
+            self.notes.push(format!("left out: {}", fault.detail));
+            None
+        })
     }
-    report.result = None;
-    let note = format!("the result of {bytes} bytes was dropped: result_bytes_max is {max}; use result_ref");
-    report.error_message = Some(match report.error_message.take() {
-        Some(message) => format!("{message} ({note})"),
-        None => note,
-    });
+
+    /// Puts the notes behind what the worker said itself.
+    fn note(self, message: Option<String>) -> Option<String> {
+        if self.notes.is_empty() {
+            return message;
+        }
+        let notes = self.notes.join("; ");
+        let notes = first_bytes(&notes, NOTE_BYTES_MAX / 2);
+        let Some(message) = message else {
+            return Some(notes.to_owned());
+        };
+        // Together no longer than a message may be: it is read back from events under the same limit.
+        let message = first_bytes(&message, NOTE_BYTES_MAX - notes.len() - 3);
+        Some(format!("{message} ({notes})"))
+    }
+}
+
+/// A report. Whatever is wrong with one of its fields, the end that it tells of stays.
+pub(crate) fn read_report(object: &Object<'_>, defaults: &Defaults) -> Report {
+    let mut forgiving = Forgiving::default();
+    let error = forgiving.take(object.object("error"));
+    let inside = |name: &str| error.as_ref().filter(|_| object.raw(name).is_none()).unwrap_or(object);
+    let (mut kind, mut message, mut retryable) = (None, None, None);
+    if let Some(error) = &error {
+        kind = forgiving.take(error.head("kind", KIND_BYTES_MAX));
+        message = forgiving.take(error.head("message", NOTE_BYTES_MAX));
+        retryable = forgiving.take(error.scalar("retryable", "true or false"));
+    }
+    let mut report = Report {
+        started_at: forgiving.take(read_at(object, "started_at_ms")),
+        ended_at: forgiving.take(read_at(object, "ended_at_ms")),
+        exit_code: forgiving.take(inside("exit_code").scalar("exit_code", "a whole number")),
+        signal: forgiving.take(inside("signal").scalar("signal", "a whole number")),
+        result: forgiving.take(read_result(object, defaults)),
+        result_ref: forgiving.take(read_content_ref(object, "result_ref")),
+        usage: forgiving.take(read_usage(object)),
+        error_kind: kind,
+        error_message: None,
+        retryable,
+        stdout_tail: forgiving.take(inside("stdout_tail").tail("stdout_tail", TAIL_BYTES_MAX)),
+        stderr_tail: forgiving.take(inside("stderr_tail").tail("stderr_tail", TAIL_BYTES_MAX)),
+    };
+    report.error_message = forgiving.note(message);
+    report
+}
+
+fn read_result(object: &Object<'_>, defaults: &Defaults) -> Result<Option<Json>, Fault> {
+    let max = defaults.limits.result_bytes_max;
+    match object.raw("result").map(|raw| raw.get()) {
+        Some(text) if text.len() > usize::try_from(max).unwrap_or(usize::MAX) => {
+            let detail = format!("has {} bytes, result_bytes_max is {max}: use `result_ref`", text.len());
+            Err(Fault::limit(object.at("result"), detail))
+        }
+        text => Ok(text.map(|text| Json(text.into()))),
+    }
 }
 
 fn read_usage(object: &Object<'_>) -> Result<Option<Usage>, Fault> {
@@ -106,7 +133,7 @@ pub(crate) fn read_closed(object: &Object<'_>, defaults: &Defaults) -> Result<Cl
         closed_at: object.need("closed_at_ms", read_at(object, "closed_at_ms")?)?,
         outcome: read_word(object, "outcome", outcome_from_name)?,
         reason: read_word(object, "reason", reason_from_name)?,
-        report: read_report(&report, defaults)?,
+        report: read_report(&report, defaults),
     })
 }
 

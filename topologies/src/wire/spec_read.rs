@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::id::{JobId, Pool, Priority, QueueName, TaskId};
-use crate::task::{ContentRef, Json, Retry, TaskSpec};
+use crate::task::{ContentRef, Json, Retry, RetryGiven, TaskSpec};
 use crate::time::Millis;
 use crate::wire::error::{Fault, RefusedReason};
 use crate::wire::limits::{
@@ -69,9 +69,20 @@ pub(crate) fn only(object: &Object<'_>, known: &[&str], planned: &[&str]) -> Res
     Ok(())
 }
 
+/// Refuses what is not known in the task of a command. Events, which a newer server may have written, are read without.
+pub(crate) fn only_known(task: &Object<'_>) -> Result<(), Fault> {
+    only(task, KNOWN, PLANNED)?;
+    if let Some(retry) = task.object("retry")? {
+        only(&retry, KNOWN_RETRY, &["jitter", "retry_on"])?;
+    }
+    match task.object("payload_ref")? {
+        Some(inner) => only(&inner, &["uri", "sha256"], &[]),
+        None => Ok(()),
+    }
+}
+
 /// A task; `pool` is the command's, which the task's own must be equal to.
 pub(crate) fn read_spec(task: &Object<'_>, pool: &Pool, defaults: &Defaults) -> Result<TaskSpec, Fault> {
-    only(task, KNOWN, PLANNED)?;
     if let Some(own) = task.name("pool", Pool::parse)?
         && own != *pool
     {
@@ -125,7 +136,6 @@ pub(crate) fn read_content_ref(object: &Object<'_>, name: &str) -> Result<Option
     let Some(inner) = object.object(name)? else {
         return Ok(None);
     };
-    only(&inner, &["uri", "sha256"], &[])?;
     let uri = inner.need("uri", inner.text("uri", PATH_BYTES_MAX)?)?;
     if uri.is_empty() {
         return Err(Fault::invalid(inner.at("uri"), "must not be empty"));
@@ -237,23 +247,29 @@ fn read_retry(task: &Object<'_>, defaults: &Defaults) -> Result<Retry, Fault> {
     let Some(retry) = task.object("retry")? else {
         return Ok(usual.clone());
     };
-    only(&retry, KNOWN_RETRY, &["jitter", "retry_on"])?;
-    let (backoff, backoff_max) =
-        match (read_wait(&retry, "backoff_ms", 0)?, read_wait(&retry, "backoff_max_ms", 0)?) {
-            (Some(first), Some(longest)) if longest < first => {
-                let detail = format!("is {}, which is less than `backoff_ms` {}", longest.0, first.0);
-                return Err(Fault::invalid(retry.at("backoff_max_ms"), detail));
-            }
-            (Some(first), Some(longest)) => (first, longest),
-            (Some(first), None) => (first, usual.backoff_max.max(first)),
-            (None, Some(longest)) => (usual.backoff.min(longest), longest),
-            (None, None) => (usual.backoff, usual.backoff_max),
-        };
+    let (max_failures, max_losses) = (read_tries(&retry, "max_failures")?, read_tries(&retry, "max_losses")?);
+    let (first, longest) = (read_wait(&retry, "backoff_ms", 0)?, read_wait(&retry, "backoff_max_ms", 0)?);
+    let (backoff, backoff_max) = match (first, longest) {
+        (Some(first), Some(longest)) if longest < first => {
+            let detail = format!("is {}, which is less than `backoff_ms` {}", longest.0, first.0);
+            return Err(Fault::invalid(retry.at("backoff_max_ms"), detail));
+        }
+        (Some(first), Some(longest)) => (first, longest),
+        (Some(first), None) => (first, usual.backoff_max.max(first)),
+        (None, Some(longest)) => (usual.backoff.min(longest), longest),
+        (None, None) => (usual.backoff, usual.backoff_max),
+    };
     Ok(Retry {
-        max_failures: read_tries(&retry, "max_failures")?.unwrap_or(usual.max_failures),
-        max_losses: read_tries(&retry, "max_losses")?.unwrap_or(usual.max_losses),
+        max_failures: max_failures.unwrap_or(usual.max_failures),
+        max_losses: max_losses.unwrap_or(usual.max_losses),
         backoff,
         backoff_max,
+        given: RetryGiven {
+            max_failures: max_failures.is_some(),
+            max_losses: max_losses.is_some(),
+            backoff: first.is_some(),
+            backoff_max: longest.is_some(),
+        },
     })
 }
 

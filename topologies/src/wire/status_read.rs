@@ -107,7 +107,7 @@ fn read_one(
 }
 
 fn read_kind(object: &Object<'_>, kind: &str, defaults: &Defaults) -> Result<Option<StatusKind>, Fault> {
-    let report = || Ok::<_, Fault>((read_attempt(object)?, read_report(object, defaults)?));
+    let report = || Ok::<_, Fault>((read_attempt(object)?, read_report(object, defaults)));
     Ok(Some(match kind {
         "hello" => read_hello(object, defaults)?,
         "heartbeat" => StatusKind::Heartbeat {
@@ -132,7 +132,8 @@ fn read_kind(object: &Object<'_>, kind: &str, defaults: &Defaults) -> Result<Opt
         }
         "rejected" => StatusKind::Rejected {
             attempt: read_attempt(object)?,
-            message: object.head("message", NOTE_BYTES_MAX)?.unwrap_or_default(),
+            // One that can't be read says as little as none.
+            message: object.head("message", NOTE_BYTES_MAX).unwrap_or_default().unwrap_or_default(),
         },
         "goodbye" => StatusKind::Goodbye,
         _ => return Ok(None),

@@ -81,7 +81,7 @@ fn put_body<M: SerializeMap>(map: &mut M, message: &ToWorker) -> Result<(), M::E
 /// # Errors
 /// [`Undecodable::Bad`] when it is not a message that this worker understands: skip it.
 pub fn decode_to_worker(bytes: &[u8]) -> Result<ToWorker, Undecodable> {
-    let object = Object::record(bytes)?;
+    let object = Object::output(bytes)?;
     let kind = header(&object)?;
     match read(&object, &kind) {
         Ok(Some(message)) => Ok(message),

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use yardmaster_state::{KeyWriter, MemoryStore, Table, prefix_end, read_row, scan_rows};
 use yardmaster_topologies::job::{CounterKey, Dimension};
 use yardmaster_topologies::tables::{
-    ByWorkerTable, CounterTable, HistoryTable, JobTable, LeaseTable, ReadyTable, TaskTable, WorkerTable,
+    ByWorkerTable, CounterTable, HistoryKey, HistoryTable, JobTable, LeaseTable, ReadyTable, TaskTable,
+    WorkerTable,
 };
 use yardmaster_topologies::task::{Counts, TaskRow, TaskState};
 use yardmaster_topologies::worker::WorkerState;
@@ -66,24 +67,68 @@ pub(crate) fn check(store: &MemoryStore) {
     counts(store, &live);
 }
 
-/// Live counts are a recount of the rows; terminal ones never fall short of what history has.
+/// Live counts are a recount of the rows. Ended tasks stay counted for longer than their id is known, so of each terminal
+/// state at least as many are counted as there are markers, also in each queue, job and tag; and history has the record
+/// that a marker stands for.
 fn counts(store: &MemoryStore, live: &BTreeMap<TaskState, u64>) {
     let key = CounterKey { pool: crate::world::pool(), dimension: Dimension::Pool };
-    let pool = read_row::<CounterTable>(store, &key).unwrap().unwrap_or_default();
+    let counters: BTreeMap<_, _> = all::<CounterTable>(store).into_iter().collect();
+    let pool = counters.get(&key).copied().unwrap_or_default().counts;
     for state in TaskState::ALL.into_iter().filter(|state| !state.is_terminal()) {
         assert_eq!(pool.of(state), live.get(&state).copied().unwrap_or_default(), "{}", state.name());
     }
     let mut queues = Counts::default();
-    for (key, counts) in all::<CounterTable>(store) {
-        if matches!(key.dimension, Dimension::Queue(_)) {
-            queues.0.iter_mut().zip(counts.0).for_each(|(sum, count)| *sum += count);
-        }
+    for row in
+        counters.iter().filter(|(key, _)| matches!(key.dimension, Dimension::Queue(_))).map(|(_, row)| row)
+    {
+        queues.0.iter_mut().zip(row.counts.0).for_each(|(sum, count)| *sum += count);
     }
-    assert_eq!(queues, pool, "the queues together are the pool");
-    for ((_, job), row) in all::<JobTable>(store) {
+    for state in TaskState::ALL {
+        // A queue that nobody uses is forgotten with what ended in it.
+        let (sum, whole) = (queues.of(state), pool.of(state));
+        assert!(sum == whole || (state.is_terminal() && sum < whole), "{} {sum} of {whole}", state.name());
+    }
+    let jobs: BTreeMap<_, _> = all::<JobTable>(store).into_iter().collect();
+    for ((_, job), row) in &jobs {
         assert_eq!(row.counts.live() == 0, row.done_at.is_some(), "job {job}");
     }
-    let ended: u64 =
-        TaskState::ALL.into_iter().filter(|state| state.is_terminal()).map(|state| pool.of(state)).sum();
-    assert!(all::<HistoryTable>(store).len() as u64 >= ended.min(1), "what ended is in history");
+    let mut marked: BTreeMap<(String, TaskState), (u64, Counts)> = BTreeMap::new();
+    for (task, row) in all::<TaskTable>(store) {
+        let TaskRow::Done(marker) = row else { continue };
+        let key = HistoryKey::of((&task.0, &task.1), marker.generation, marker.state, marker.at);
+        let record = read_row::<HistoryTable>(store, &key).unwrap();
+        let record = record.unwrap_or_else(|| panic!("{} has ended and is not in history", task.1));
+        assert_eq!(
+            (record.state, record.attempt, record.ended_at),
+            (marker.state, marker.attempt, marker.at)
+        );
+        let counted = |dimension| {
+            let key = CounterKey { pool: task.0.clone(), dimension };
+            counters.get(&key).copied().unwrap_or_default().counts
+        };
+        let mut places = vec![("pool".to_owned(), pool)];
+        places.push((
+            format!("queue {}", record.spec.queue),
+            counted(Dimension::Queue(record.spec.queue.clone())),
+        ));
+        if let Some(job) = &record.spec.job {
+            let row = jobs.get(&(task.0.clone(), job.clone()));
+            places.push((format!("job {job}"), row.map(|row| row.counts).unwrap_or_default()));
+        }
+        for (name, value) in &record.spec.tags {
+            places
+                .push((format!("tag {name}={value}"), counted(Dimension::Tag(name.clone(), value.clone()))));
+        }
+        for (place, counts) in places {
+            marked.entry((place, marker.state)).or_insert((0, counts)).0 += 1;
+        }
+    }
+    for ((place, state), (markers, counts)) in marked {
+        assert!(
+            counts.of(state) >= markers,
+            "{place}: {markers} are {}, {} counted",
+            state.name(),
+            counts.of(state)
+        );
+    }
 }

@@ -9,5 +9,6 @@
 mod commands;
 mod invariants;
 mod random;
+mod reports;
 mod workers;
 mod world;

@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use yardmaster_state::read_row;
 use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::event::{Action, AttemptRef, Local, StatusKind};
 use yardmaster_topologies::id::{JobId, Priority};
-use yardmaster_topologies::task::{Retry, TaskSpec, TaskState};
+use yardmaster_topologies::tables::{HistoryKey, HistoryTable, TaskTable};
+use yardmaster_topologies::task::{Retry, TaskRow, TaskSpec, TaskState};
 use yardmaster_topologies::wire::Event;
 
 use crate::world::{World, completed, failed, given, heartbeat, hello, id, in_job, name, pool, task};
@@ -112,7 +114,9 @@ fn apply(world: &mut World, model: &mut Model, step: &Step) {
         }
         Step::CancelJob => world.command(Action::CancelJob { job: JobId::trusted("j"), note: String::new() }),
         Step::Requeue(number) => {
-            world.command(Action::Requeue { task: Box::new(task(&format!("t{number}"))) })
+            let id = format!("t{number}");
+            let base = if number % 2 == 0 { in_job(&id, "j") } else { task(&id) };
+            world.command(Action::Requeue { task: Box::new(base) })
         }
         Step::Hello { worker: w, life } => {
             let running = model.attempts.iter().rev().take(2).map(|(_, attempt)| attempt.clone()).collect();
@@ -150,6 +154,25 @@ fn apply(world: &mut World, model: &mut Model, step: &Step) {
         Step::Pass(passed) => world.tick(u64::from(*passed)),
     };
     model.observe(&effects);
+    compare(world, &effects);
+}
+
+/// An `ended` event says what the rows say: the marker, and the record in history.
+fn compare(world: &World, effects: &[Effect]) {
+    for effect in effects {
+        let Effect::Publish { event: Event::Ended { task, .. } } = effect else {
+            continue;
+        };
+        let (pool, id) = (task.spec.pool.clone(), task.spec.id.clone());
+        let key = HistoryKey::of((&pool, &id), task.generation, task.state, task.ended_at);
+        let record = read_row::<HistoryTable>(&world.store, &key).unwrap();
+        assert_eq!(record.as_ref(), Some(task.as_ref()), "{id}");
+        let Some(TaskRow::Done(marker)) = read_row::<TaskTable>(&world.store, &(pool, id)).unwrap() else {
+            panic!("{} ended and has no marker", task.spec.id);
+        };
+        let said = (task.state, task.ended_at, task.generation, task.attempt);
+        assert_eq!((marker.state, marker.at, marker.generation, marker.attempt), said, "{}", task.spec.id);
+    }
 }
 
 proptest! {

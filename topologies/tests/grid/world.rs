@@ -13,7 +13,7 @@ use yardmaster_topologies::id::{
 };
 use yardmaster_topologies::settings::Settings;
 use yardmaster_topologies::tables::GridSchema;
-use yardmaster_topologies::task::{Report, Retry, TaskSpec};
+use yardmaster_topologies::task::{Report, Retry, RetryGiven, TaskSpec};
 use yardmaster_topologies::time::{Millis, Now, ProcessorMs, WallMs};
 use yardmaster_topologies::wire::{Defaults, Event, ToWorker};
 
@@ -70,11 +70,13 @@ impl World {
         world
     }
 
+    /// The wall's time.
+    pub(crate) fn wall(&self) -> WallMs {
+        WallMs(WALL + self.now)
+    }
+
     pub(crate) fn batch(&mut self, input: BatchInput) -> Vec<Effect> {
-        let input = BatchInput {
-            now: Now { processor: ProcessorMs(self.now), wall: WallMs(WALL + self.now) },
-            ..input
-        };
+        let input = BatchInput { now: Now { processor: ProcessorMs(self.now), wall: self.wall() }, ..input };
         let fresh = self.compares.then(|| {
             let decided = Grid::resume(&self.store).unwrap().decide(&self.store, input.clone()).unwrap();
             (decided.batch.writes, decided.effects)
@@ -210,6 +212,7 @@ pub(crate) fn task(id: &str) -> TaskSpec {
             max_losses: 10,
             backoff: Millis(1_000),
             backoff_max: Millis(600_000),
+            given: RetryGiven::ALL,
         },
         reply_to: None,
     }

@@ -18,7 +18,7 @@ use crate::script;
 fn counts(rig: &Rig) -> yardmaster_topologies::task::Counts {
     let dimension = Dimension::Pool;
     let key = CounterKey { pool: script::pool(), dimension };
-    rig.row::<CounterTable>(&key).unwrap_or_default()
+    rig.row::<CounterTable>(&key).unwrap_or_default().counts
 }
 
 /// The attempts that a batch gave out, with their workers.
@@ -112,6 +112,7 @@ fn a_tick_does_a_bounded_number_and_says_that_more_is_left() {
     limited.limits.sweep_per_tick_max = 10;
     limited.limits.timers_per_tick_max = 7;
     limited.limits.grants_per_batch_max = 5;
+    limited.limits.forgotten_per_tick_max = 30;
     let mut rig = Rig::new(limited);
     let commands = submits(&rig, 0, 35);
     rig.batch(BatchInput { commands, ..BatchInput::default() });
@@ -144,7 +145,7 @@ fn a_tick_does_a_bounded_number_and_says_that_more_is_left() {
         rig.batch(BatchInput::default());
         ticks += 1;
     }
-    assert_eq!(ticks, 6, "35 markers, 7 per tick, and a look that finds none");
+    assert_eq!(ticks, 2, "35 markers, 30 per tick: they have a limit of their own");
 }
 
 #[test]

@@ -7,6 +7,8 @@
     reason = "a test that is wrong about its own data has to stop"
 )]
 
+mod fixtures;
+mod forgetting;
 mod golden;
 mod life;
 mod model;
@@ -16,3 +18,4 @@ mod rig;
 mod script;
 mod show;
 mod tokens;
+mod transitions;

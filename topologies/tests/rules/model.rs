@@ -21,6 +21,7 @@ pub(crate) enum Phase {
 pub(crate) struct Wish {
     pub(crate) priority: i32,
     pub(crate) job: Option<u8>,
+    pub(crate) is_tagged: bool,
     pub(crate) failures: u32,
     pub(crate) losses: u32,
     pub(crate) run_timeout: Option<u64>,
@@ -41,6 +42,8 @@ pub(crate) struct Task {
     pub(crate) given: u64,
     pub(crate) timer: Option<u64>,
     pub(crate) ttl: Option<u64>,
+    /// The request that made it run again.
+    pub(crate) requeued_by: Option<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,10 +58,25 @@ pub(crate) enum Place {
 pub(crate) struct Worker {
     pub(crate) life: u32,
     pub(crate) place: Place,
+    /// An operator drained it.
     pub(crate) is_ordered: bool,
+    /// It drains by its own word.
+    pub(crate) is_willing: bool,
+    /// It rejected something since its last heartbeat.
+    pub(crate) is_full: bool,
+    pub(crate) is_suspect: bool,
+    pub(crate) suspect_at: Option<u64>,
     pub(crate) slots: u32,
     pub(crate) has_channel: bool,
     pub(crate) lease_until: u64,
+}
+
+impl Worker {
+    /// It was heard of, or welcomed: now its heartbeats are waited for.
+    fn speaks(&mut self, now: u64) {
+        (self.is_full, self.is_suspect) = (false, false);
+        self.suspect_at = Some(now + 3 * settings().heartbeat.0);
+    }
 }
 
 /// How an attempt ends.
@@ -88,7 +106,7 @@ impl Model {
         job.is_some_and(|job| self.cancelled.contains(&job))
     }
 
-    fn begin(&mut self, id: u8, wish: Wish, attempt: u32, generation: u32) {
+    fn begin(&mut self, id: u8, wish: Wish, attempt: u32, generation: u32, requeued_by: Option<u8>) {
         self.back += 1;
         self.jobs.extend(wish.job);
         let phase = if self.is_cancelled(wish.job) { Phase::Over("CANCELLED") } else { Phase::Waiting };
@@ -105,21 +123,24 @@ impl Model {
             given: 0,
             timer: None,
             ttl,
+            requeued_by,
         };
         self.tasks.insert(id, task);
     }
 
     pub(crate) fn submit(&mut self, id: u8, wish: Wish) {
         if !self.tasks.contains_key(&id) {
-            self.begin(id, wish, 0, 0);
+            self.begin(id, wish, 0, 0, None);
         }
     }
 
-    pub(crate) fn requeue(&mut self, id: u8, wish: Wish) {
+    pub(crate) fn requeue(&mut self, id: u8, wish: Wish, request: u8) {
         let Some(task) = self.tasks.get(&id) else { return };
-        if matches!(task.phase, Phase::Over(_)) && !self.is_cancelled(wish.job) {
+        let is_repeated = task.requeued_by == Some(request);
+        let is_same = task.wish.job == wish.job && task.wish.is_tagged == wish.is_tagged;
+        if !is_repeated && is_same && matches!(task.phase, Phase::Over(_)) && !self.is_cancelled(wish.job) {
             let (attempt, generation) = (task.attempt, task.generation + 1);
-            self.begin(id, wish, attempt, generation);
+            self.begin(id, wish, attempt, generation, Some(request));
         }
     }
 
@@ -208,7 +229,12 @@ impl Model {
 
     pub(crate) fn hello(&mut self, worker: u8, life: u32, slots: u32, listed: &[(u8, u32)]) {
         let before = self.workers.get(&worker).cloned();
+        let lease_until = self.now + settings().lease.0;
         if before.as_ref().is_some_and(|known| known.life == life && known.place != Place::Away) {
+            let known = self.workers.get_mut(&worker).unwrap();
+            if known.place == Place::Joining {
+                known.lease_until = lease_until;
+            }
             return;
         }
         let (kept, lost): (Vec<_>, Vec<_>) =
@@ -221,20 +247,26 @@ impl Model {
             life,
             place: Place::Joining,
             is_ordered: before.as_ref().is_some_and(|known| known.is_ordered),
+            is_willing: false,
+            is_full: false,
+            is_suspect: false,
+            suspect_at: None,
             slots,
             has_channel: before.is_some_and(|known| known.has_channel),
-            lease_until: self.now + settings().lease.0,
+            lease_until,
         };
         self.workers.insert(worker, row);
         self.welcome(worker);
     }
 
     fn welcome(&mut self, worker: u8) {
+        let now = self.now;
         let Some(known) = self.workers.get_mut(&worker) else {
             return;
         };
         if known.has_channel && known.place == Place::Joining {
-            known.place = if known.is_ordered { Place::Draining } else { Place::Active };
+            known.place = if known.is_ordered || known.is_willing { Place::Draining } else { Place::Active };
+            known.speaks(now);
         }
     }
 
@@ -259,6 +291,10 @@ impl Model {
             life,
             place: Place::Away,
             is_ordered: false,
+            is_willing: false,
+            is_full: false,
+            is_suspect: false,
+            suspect_at: None,
             slots: 0,
             has_channel: false,
             lease_until: 0,
@@ -267,12 +303,13 @@ impl Model {
             return;
         }
         known.lease_until = lease_until;
-        match known.place {
-            Place::Active if draining => known.place = Place::Draining,
-            Place::Draining if !draining && !known.is_ordered => known.place = Place::Active,
-            Place::Joining => return,
-            Place::Active | Place::Draining | Place::Away => {}
+        if known.place == Place::Joining {
+            known.suspect_at = None;
+            return;
         }
+        known.is_willing = draining;
+        known.place = if draining || known.is_ordered { Place::Draining } else { Place::Active };
+        known.speaks(self.now);
         let (seen, missed): (Vec<_>, Vec<_>) =
             self.held(worker).into_iter().partition(|held| listed.contains(held));
         seen.iter().for_each(|(id, _)| self.start(*id));
@@ -282,7 +319,7 @@ impl Model {
     pub(crate) fn goodbye(&mut self, worker: u8, life: u32) {
         let known = self.workers.get(&worker);
         if let Some(known) = known.filter(|known| known.life == life && known.place != Place::Away) {
-            let is_counted = known.place != Place::Draining;
+            let is_counted = known.place != Place::Draining && !known.is_ordered && !known.is_willing;
             self.leave(worker, is_counted);
         }
     }

@@ -11,7 +11,7 @@ impl Model {
         known.is_ordered = is_ordered;
         known.place = match known.place {
             Place::Active if is_ordered => Place::Draining,
-            Place::Draining if !is_ordered => Place::Active,
+            Place::Draining if !is_ordered && !known.is_willing => Place::Active,
             Place::Joining | Place::Active | Place::Draining | Place::Away => known.place,
         };
     }
@@ -25,10 +25,16 @@ impl Model {
         for (_, worker) in silent {
             self.leave(worker, true);
         }
+        for known in
+            self.workers.values_mut().filter(|known| known.suspect_at.is_some_and(|at| at <= self.now))
+        {
+            (known.suspect_at, known.is_suspect) = (None, true);
+        }
         let mut due = Vec::new();
         for (id, task) in &self.tasks {
             due.extend(self.live_timer(task).map(|at| (at, 0, *id)));
-            due.extend(task.ttl.filter(|_| !matches!(task.phase, Phase::Over(_))).map(|at| (at, 1, *id)));
+            let waits = matches!(task.phase, Phase::Waiting | Phase::Backoff);
+            due.extend(task.ttl.filter(|_| waits).map(|at| (at, 1, *id)));
         }
         due.retain(|(at, _, _)| *at <= self.now);
         due.sort_unstable();
@@ -46,14 +52,12 @@ impl Model {
     }
 
     fn fire(&mut self, at: u64, is_ttl: bool, id: u8) {
-        let (now, back) = (self.now, self.back + 1);
+        let back = self.back + 1;
         let task = self.tasks.get_mut(&id).unwrap();
         let still = if is_ttl { task.ttl } else { task.timer };
         match task.phase {
             _ if still != Some(at) => {}
             Phase::Waiting | Phase::Backoff if is_ttl => task.phase = Phase::Over("EXPIRED"),
-            Phase::Given if is_ttl => task.ttl = Some(now + settings().lease.0),
-            Phase::Going | Phase::Stopping if is_ttl => task.ttl = None,
             Phase::Backoff => {
                 (task.phase, task.timer) = (Phase::Waiting, None);
                 task.place = back;
@@ -68,7 +72,7 @@ impl Model {
     fn free(&self, worker: u8) -> u32 {
         let known = &self.workers[&worker];
         let held = u32::try_from(self.held(worker).len()).unwrap();
-        let may = known.place == Place::Active && known.has_channel;
+        let may = known.place == Place::Active && known.has_channel && !known.is_full && !known.is_suspect;
         if may { known.slots.saturating_sub(held) } else { 0 }
     }
 

@@ -3,10 +3,11 @@
 
 use proptest::prelude::*;
 use yardmaster_topologies::effect::Effect;
-use yardmaster_topologies::id::TaskId;
+use yardmaster_topologies::id::{JobId, QueueName, TaskId};
+use yardmaster_topologies::job::{CounterKey, Dimension};
 use yardmaster_topologies::settings::Settings;
-use yardmaster_topologies::tables::TaskTable;
-use yardmaster_topologies::task::{TaskRow, TaskState};
+use yardmaster_topologies::tables::{CounterTable, JobTable, TaskTable};
+use yardmaster_topologies::task::{Counts, TaskRow, TaskState};
 use yardmaster_topologies::wire::Event;
 
 use crate::model::{End, Model, Phase, Wish};
@@ -25,28 +26,32 @@ fn endless() -> Settings {
     settings
 }
 
-fn wish((_, _, b, c): Roll) -> (Wish, String) {
-    let wish = Wish {
+fn wish((_, _, b, c): Roll) -> Wish {
+    Wish {
         priority: i32::from(b % 3),
         job: (b / 3 % 3).checked_sub(1),
+        is_tagged: c.is_multiple_of(2),
         failures: u32::from(c % 3) + 1,
         losses: u32::from(c / 3 % 3) + 1,
         run_timeout: (b / 9 % 4 == 0).then_some(4_000),
         ttl: (c / 9 % 4 == 0).then_some(3_000),
-    };
+    }
+}
+
+fn words(wish: &Wish, is_large: bool) -> String {
     let mut words = format!("priority={} failures={} losses={}", wish.priority, wish.failures, wish.losses);
     let named = [
         ("job", wish.job.map(|job| format!("j{job}"))),
         ("run_timeout", wish.run_timeout.map(|ms| ms.to_string())),
         ("ttl", wish.ttl.map(|ms| ms.to_string())),
         // A large payload lies in a table of its own.
-        ("payload", (b % 5 == 0).then(|| "2000".to_owned())),
-        ("tag.t", (c % 2 == 0).then(|| "x".to_owned())),
+        ("payload", is_large.then(|| "2000".to_owned())),
+        ("tag.t", wish.is_tagged.then(|| "x".to_owned())),
     ];
     for (name, value) in named {
         words.extend(value.map(|value| format!(" {name}={value}")));
     }
-    (wish, words)
+    words
 }
 
 fn names(attempts: &[(u8, u32)]) -> String {
@@ -63,16 +68,23 @@ fn concrete(model: &Model, roll: Roll) -> (u8, String, Step) {
     let id = a % 8;
     match kind % 24 {
         0..=5 => {
-            let (wish, words) = wish(roll);
-            (2, format!("submit t{id} {words}"), Box::new(move |model| model.submit(id, wish)))
+            let wish = wish(roll);
+            let line = format!("submit t{id} {}", words(&wish, b.is_multiple_of(5)));
+            (2, line, Box::new(move |model| model.submit(id, wish)))
         }
         6 => (2, format!("cancel t{id}"), Box::new(move |model| model.cancel(id))),
         7 if b.is_multiple_of(4) => {
             (2, format!("cancel_job j{}", a % 2), Box::new(move |model| model.cancel_job(a % 2)))
         }
         7 | 8 => {
-            let (wish, words) = wish(roll);
-            (2, format!("requeue t{id} {words}"), Box::new(move |model| model.requeue(id, wish)))
+            let mut wish = wish(roll);
+            if let Some(task) = model.tasks.get(&id).filter(|_| !b.is_multiple_of(8)) {
+                // Mostly where it is counted already; else it is refused.
+                (wish.job, wish.is_tagged) = (task.wish.job, task.wish.is_tagged);
+            }
+            let request = c % 5;
+            let line = format!("requeue t{id} request=r{request} {}", words(&wish, b.is_multiple_of(5)));
+            (2, line, Box::new(move |model| model.requeue(id, wish, request)))
         }
         9..=16 => of_worker(model, roll),
         _ => report(model, (a, b, c)),
@@ -98,7 +110,7 @@ fn of_worker(model: &Model, (kind, a, b, c): Roll) -> (u8, String, Step) {
             held.retain(|(id, _)| !(u32::from(*id) + u32::from(b)).is_multiple_of(7));
             let draining = b.is_multiple_of(5);
             let line =
-                format!("heartbeat w{worker}.i{life} read=9999 draining={draining} running={}", names(&held));
+                format!("heartbeat w{worker}.i{life} read=last draining={draining} running={}", names(&held));
             (1, line, Box::new(move |model| model.heartbeat(worker, life, draining, &held)))
         }
         14 => (1, format!("goodbye w{worker}.i{life}"), Box::new(move |model| model.goodbye(worker, life))),
@@ -138,7 +150,10 @@ fn report(model: &Model, (a, b, c): (u8, u8, u8)) -> (u8, String, Step) {
         if model.is_open(worker, life, id, attempt) {
             match end {
                 None => model.start(id),
-                Some(end) => model.close(id, end),
+                Some(end) => {
+                    model.workers.get_mut(&worker).unwrap().is_full |= end == End::Rejected;
+                    model.close(id, end);
+                }
             }
         }
     };
@@ -199,6 +214,30 @@ fn compare(model: &Model, rig: &Rig) {
     }
 }
 
+/// Where the model's tasks are counted: each once, under its present state, also when it is over.
+fn recount(model: &Model, counts_in: impl Fn(&Wish) -> bool) -> Counts {
+    let mut counts = Counts::default();
+    for task in model.tasks.values().filter(|task| counts_in(&task.wish)) {
+        counts.shift(None, Some(state_of(task.phase)));
+    }
+    counts
+}
+
+fn compare_counts(model: &Model, rig: &Rig) {
+    let found = |dimension| {
+        rig.row::<CounterTable>(&CounterKey { pool: script::pool(), dimension }).unwrap_or_default().counts
+    };
+    assert_eq!(found(Dimension::Pool), recount(model, |_| true), "the pool");
+    assert_eq!(found(Dimension::Queue(QueueName::trusted("q"))), recount(model, |_| true), "the queue");
+    let tag = Dimension::Tag("t".into(), "x".into());
+    assert_eq!(found(tag), recount(model, |wish| wish.is_tagged), "the tag");
+    for job in 0..2_u8 {
+        let row = rig.row::<JobTable>(&(script::pool(), JobId::trusted(&format!("j{job}"))));
+        let found = row.map(|row| row.counts).unwrap_or_default();
+        assert_eq!(found, recount(model, |wish| wish.job == Some(job)), "job j{job}");
+    }
+}
+
 /// Plays a sequence; returns all rows that were written, for comparison with a second run.
 fn play(batches: &[(u16, Vec<Roll>)], log: &mut String) -> Vec<yardmaster_state::Batch> {
     let (mut rig, mut model, mut written) = (Rig::new(endless()), Model::default(), Vec::new());
@@ -226,6 +265,7 @@ fn play(batches: &[(u16, Vec<Roll>)], log: &mut String) -> Vec<yardmaster_state:
         model.tick();
         follow(&mut model, &effects);
         compare(&model, &rig);
+        compare_counts(&model, &rig);
         written.push(batch);
     }
     written

@@ -7,7 +7,7 @@ use yardmaster_state::{Batch, Checkpoint, MemoryStore, Store, StoreRead};
 use yardmaster_topologies::driver::{BatchInput, Grid};
 use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::event::Local;
-use yardmaster_topologies::id::{Attempt, TaskId, Token};
+use yardmaster_topologies::id::{Attempt, Pool, TaskId, Token};
 use yardmaster_topologies::invariants::check_invariants;
 use yardmaster_topologies::settings::Settings;
 use yardmaster_topologies::time::{Millis, Now, ProcessorMs, WallMs};
@@ -47,7 +47,7 @@ pub(crate) struct Rig {
     pub(crate) more: bool,
     sequence: u64,
     /// The tokens that were given out, as the workers know them.
-    pub(crate) tokens: BTreeMap<(TaskId, Attempt), Token>,
+    pub(crate) tokens: BTreeMap<(Pool, TaskId, Attempt), Token>,
     /// Whether each batch is checked; the long run is not.
     is_checked: bool,
 }
@@ -104,6 +104,9 @@ impl Rig {
         (self.due_at, self.more) = (decided.due_at, decided.more);
         self.learn(&decided.effects);
         self.commit(decided.batch.clone());
+        if self.is_checked && !self.more {
+            self.check_quiet();
+        }
         (decided.effects, decided.batch)
     }
 
@@ -122,10 +125,23 @@ impl Rig {
         }
     }
 
+    /// Until the moment at which something is due, time changes nothing.
+    fn check_quiet(&self) {
+        let before = self.due_at.map_or(self.now + 1_000_000_000, |at| at.0.saturating_sub(1));
+        if before <= self.now {
+            return;
+        }
+        let now = Now { processor: ProcessorMs(before), wall: self.time().wall };
+        let quiet = Grid::resume(&self.store).unwrap();
+        let decided = { quiet }.decide(&self.store, BatchInput { now, ..BatchInput::default() }).unwrap();
+        assert_eq!(decided.effects, [], "an empty batch at {before}, before {:?}", self.due_at);
+        assert!(decided.batch.writes.is_empty(), "{:?} before {:?}", decided.batch.writes, self.due_at);
+    }
+
     fn learn(&mut self, effects: &[Effect]) {
         for effect in effects {
-            if let Effect::Send { message: ToWorker::Assign { attempt, .. }, .. } = effect {
-                let key = (attempt.task.clone(), attempt.attempt);
+            if let Effect::Send { pool, message: ToWorker::Assign { attempt, .. }, .. } = effect {
+                let key = (pool.clone(), attempt.task.clone(), attempt.attempt);
                 // A number comes again only when the dedup window is over and the id is as good as new.
                 let before = self.tokens.insert(key, attempt.token.clone());
                 assert_ne!(

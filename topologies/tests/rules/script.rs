@@ -15,10 +15,11 @@ use yardmaster_topologies::event::{Action, AttemptRef, Command, Local, Status, S
 use yardmaster_topologies::id::{
     Attempt, Incarnation, JobId, MessageSeq, Pool, Priority, QueueName, RequestId, TaskId, Token, WorkerName,
 };
-use yardmaster_topologies::task::{Json, Report, Retry, TaskSpec};
+use yardmaster_topologies::tables::WorkerTable;
+use yardmaster_topologies::task::{Json, Report, Retry, RetryGiven, TaskSpec};
 use yardmaster_topologies::time::Millis;
 
-use crate::rig::Rig;
+use crate::rig::{Rig, settings};
 
 /// The words of a line: those without `=`, and those with.
 struct Words<'w> {
@@ -46,19 +47,23 @@ impl<'w> Words<'w> {
     }
 }
 
+fn pool_of(words: &Words<'_>) -> Pool {
+    words.named.get("pool").map_or_else(pool, |name| Pool::trusted(name))
+}
+
 pub(crate) fn pool() -> Pool {
     Pool::trusted("p")
 }
 
-fn spec(words: &Words<'_>) -> TaskSpec {
+fn spec(words: &Words<'_>, id: &str) -> TaskSpec {
     let payload: Option<usize> = words.number("payload");
     let tags = words.named.iter().filter_map(|(name, value)| {
         let name = name.strip_prefix("tag.")?;
         Some((name.to_owned(), (*value).to_owned()))
     });
     TaskSpec {
-        id: TaskId::trusted(words.at(1)),
-        pool: words.named.get("pool").map_or_else(pool, |name| Pool::trusted(name)),
+        id: TaskId::trusted(id),
+        pool: pool_of(words),
         queue: QueueName::trusted(words.named.get("queue").unwrap_or(&"q")),
         job: words.named.get("job").map(|job| JobId::trusted(job)),
         priority: Priority(words.number("priority").unwrap_or(0)),
@@ -75,23 +80,24 @@ fn spec(words: &Words<'_>) -> TaskSpec {
             max_losses: words.number("losses").unwrap_or(10),
             backoff: Millis(words.number("backoff").unwrap_or(1_000)),
             backoff_max: Millis(60_000),
+            given: RetryGiven::ALL,
         },
         reply_to: words.named.get("reply_to").map(|topic| (*topic).to_owned()),
     }
 }
 
-fn attempt(rig: &Rig, text: &str) -> AttemptRef {
+fn attempt(rig: &Rig, pool: Pool, text: &str) -> AttemptRef {
     let (name, token) = text.split_once('!').map_or((text, None), |(name, token)| (name, Some(token)));
     let (task, number) = name.rsplit_once('/').unwrap();
     let (task, attempt) = (TaskId::trusted(task), Attempt(number.parse().unwrap()));
-    let known = rig.tokens.get(&(task.clone(), attempt)).cloned();
+    let known = rig.tokens.get(&(pool, task.clone(), attempt)).cloned();
     let token = token.map(Token::trusted).or(known).unwrap_or_else(|| Token::trusted("none"));
     AttemptRef { task, attempt, token }
 }
 
 fn listed(rig: &Rig, words: &Words<'_>) -> Vec<AttemptRef> {
     let names = words.named.get("running").copied().unwrap_or_default();
-    names.split(',').filter(|name| !name.is_empty()).map(|name| attempt(rig, name)).collect()
+    names.split(',').filter(|name| !name.is_empty()).map(|name| attempt(rig, pool_of(words), name)).collect()
 }
 
 fn report(words: &Words<'_>) -> Report {
@@ -103,7 +109,7 @@ fn report(words: &Words<'_>) -> Report {
 }
 
 fn status(rig: &Rig, words: &Words<'_>) -> Option<StatusKind> {
-    let named = || attempt(rig, words.at(2));
+    let named = || attempt(rig, pool_of(words), words.at(2));
     let report = report(words);
     Some(match words.at(0) {
         "hello" => StatusKind::Hello {
@@ -113,7 +119,7 @@ fn status(rig: &Rig, words: &Words<'_>) -> Option<StatusKind> {
             running: listed(rig, words),
         },
         "heartbeat" => StatusKind::Heartbeat {
-            read_seq: MessageSeq(words.number("read").unwrap_or(0)),
+            read_seq: read_seq(rig, words),
             free_slots: words.number("free").unwrap_or(0),
             draining: words.number("draining").unwrap_or(false),
             running: listed(rig, words),
@@ -129,20 +135,48 @@ fn status(rig: &Rig, words: &Words<'_>) -> Option<StatusKind> {
     })
 }
 
+/// `read=last` is everything that was sent before this batch.
+fn read_seq(rig: &Rig, words: &Words<'_>) -> MessageSeq {
+    if words.named.get("read") == Some(&"last") {
+        let worker = WorkerName::trusted(words.at(1).split_once('.').unwrap().0);
+        return rig.row::<WorkerTable>(&(pool(), worker)).map_or(MessageSeq(0), |row| row.seq);
+    }
+    MessageSeq(words.number("read").unwrap_or(0))
+}
+
 fn action(words: &Words<'_>) -> Option<Action> {
     Some(match words.at(0) {
-        "submit" => Action::Submit { tasks: vec![spec(words)] },
+        "submit" => Action::Submit { tasks: vec![spec(words, words.at(1))] },
+        "submit_many" => Action::Submit { tasks: words.at(1).split(',').map(|id| spec(words, id)).collect() },
         "cancel" => Action::CancelTask { id: TaskId::trusted(words.at(1)), note: words.note(2) },
         "cancel_job" => Action::CancelJob { job: JobId::trusted(words.at(1)), note: words.note(2) },
-        "requeue" => Action::Requeue { task: Box::new(spec(words)) },
+        "requeue" => Action::Requeue { task: Box::new(spec(words, words.at(1))) },
         "drain" => Action::Drain { worker: WorkerName::trusted(words.at(1)) },
         "undrain" => Action::Undrain { worker: WorkerName::trusted(words.at(1)) },
         _ => return None,
     })
 }
 
+/// The usual settings, some of them smaller.
+fn configured(words: &Words<'_>) -> Local {
+    let mut settings = settings();
+    let limits = &mut settings.limits;
+    for (name, limit) in [
+        ("grants", &mut limits.grants_per_batch_max),
+        ("losses", &mut limits.losses_per_tick_max),
+        ("queues", &mut limits.queues_max),
+        ("workers", &mut limits.workers_max),
+    ] {
+        *limit = words.number(name).unwrap_or(*limit);
+    }
+    Local::Configured(Box::new(settings))
+}
+
 fn local(words: &Words<'_>) -> Local {
-    let (pool, worker) = (pool(), WorkerName::trusted(words.at(1)));
+    if words.at(0) == "settings" {
+        return configured(words);
+    }
+    let (pool, worker) = (pool_of(words), WorkerName::trusted(words.at(1)));
     let topic = words.at(1).to_owned();
     match words.at(0) {
         "channel_ready" => Local::ChannelReady { pool, worker },
@@ -159,15 +193,15 @@ pub(crate) fn add(rig: &Rig, line: &str, batch: &mut BatchInput) {
     if let Some(kind) = status(rig, &words) {
         let (worker, incarnation) = words.at(1).split_once('.').unwrap();
         batch.status.push(Status {
-            pool: pool(),
+            pool: pool_of(&words),
             worker: WorkerName::trusted(worker),
             incarnation: Incarnation::trusted(incarnation),
             kind,
         });
     } else if let Some(action) = action(&words) {
         batch.commands.push(CommandInput::Command(Command {
-            pool: pool(),
-            request_id: Some(RequestId::trusted("r")),
+            pool: pool_of(&words),
+            request_id: Some(RequestId::trusted(words.named.get("request").unwrap_or(&"r"))),
             action,
         }));
     } else {

@@ -6,9 +6,22 @@ use yardmaster_topologies::task::EndedTask;
 use yardmaster_topologies::wire::{Event, ToWorker, WorkerFact};
 
 use crate::rig::WALL_LEAD_MS;
+use crate::script;
 
-/// One effect in one line.
+/// One effect in one line; what is not about the usual pool begins with its pool.
 pub(crate) fn effect(effect: &Effect) -> String {
+    let pool = match effect {
+        Effect::Send { pool, .. }
+        | Effect::EnsureChannel { pool, .. }
+        | Effect::ForgetChannel { pool, .. } => Some(pool),
+        Effect::Publish { event } | Effect::Reply { event, .. } | Effect::Bury { event } => event.pool(),
+        Effect::EnsureReply { .. } | Effect::Count { .. } => None,
+    };
+    let pool = pool.filter(|pool| **pool != script::pool()).map(|pool| format!("{pool}: "));
+    pool.unwrap_or_default() + &text(effect)
+}
+
+fn text(effect: &Effect) -> String {
     match effect {
         Effect::Send { worker, message, .. } => {
             let to = message.to();

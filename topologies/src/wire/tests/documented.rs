@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use super::generate::filled_in;
+use crate::event::Action;
+use crate::task::TaskSpec;
 use crate::wire::{
     Defaults, decode_command, decode_event, decode_status, decode_to_worker, encode_command, encode_event,
     encode_status_batch, encode_to_worker,
@@ -25,7 +28,10 @@ fn check(topic: &str, example: &str) {
     let (bytes, defaults) = (example.as_bytes(), Defaults::default());
     match topic {
         "command" => {
-            let command = decode_command(bytes, &defaults).unwrap();
+            let mut command = decode_command(bytes, &defaults).unwrap();
+            if let Action::Requeue { task } = &mut command.action {
+                **task = filled_in(TaskSpec::clone(task));
+            }
             assert_eq!(decode_command(&encode_command(&command), &defaults).unwrap(), command);
         }
         "status" => {

@@ -6,7 +6,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use super::generate::{
-    at, id, incarnation, job, json, pool, queue, report, request, spec, tags, text, worker,
+    at, filled_in, id, incarnation, job, json, pool, queue, report, request, spec, tags, text, worker,
 };
 use crate::id::{Attempt, Generation, Incarnation, Pool, Priority, TaskId, WorkerName};
 use crate::task::{ClosedAttempt, EndedTask, Outcome, Reason, TaskState};
@@ -56,7 +56,7 @@ fn ended() -> BoxedStrategy<Event> {
     (spec(), state(), reason(), numbers, rest)
         .prop_map(|(spec, state, reason, numbers, rest)| Event::Ended {
             task: Box::new(EndedTask {
-                spec: Arc::new(spec),
+                spec: Arc::new(filled_in(spec)),
                 state,
                 reason,
                 note: rest.0,

@@ -9,9 +9,9 @@ use crate::event::{Action, AttemptRef, Command, Status, StatusKind};
 use crate::id::{
     Attempt, Incarnation, JobId, MessageSeq, Pool, Priority, QueueName, RequestId, TaskId, Token, WorkerName,
 };
-use crate::task::{ContentRef, Json, Report, Retry, TaskSpec, Usage};
+use crate::task::{ContentRef, Json, Report, Retry, RetryGiven, TaskSpec, Usage};
 use crate::time::{Millis, WallMs};
-use crate::wire::{Address, ToWorker, Work};
+use crate::wire::{Address, Defaults, ToWorker, Work};
 
 use super::events::reason;
 
@@ -76,15 +76,23 @@ fn env() -> BoxedStrategy<BTreeMap<String, String>> {
     prop::collection::btree_map("[A-Z_]{1,8}", text(), 0..4).boxed()
 }
 
+/// Given in full, or left to the server.
 fn retry() -> BoxedStrategy<Retry> {
-    (1_u32..=1_000, 1_u32..=1_000, 0_u64..=1_000_000, 0_u64..=1_000_000)
-        .prop_map(|(failures, losses, a, b)| Retry {
-            max_failures: failures,
-            max_losses: losses,
-            backoff: Millis(a.min(b)),
-            backoff_max: Millis(a.max(b)),
-        })
-        .boxed()
+    let given = (1_u32..=1_000, 1_u32..=1_000, 0_u64..=1_000_000, 0_u64..=1_000_000);
+    let given = given.prop_map(|(failures, losses, a, b)| Retry {
+        max_failures: failures,
+        max_losses: losses,
+        backoff: Millis(a.min(b)),
+        backoff_max: Millis(a.max(b)),
+        given: RetryGiven::ALL,
+    });
+    prop_oneof![given, Just(Defaults::default().retry)].boxed()
+}
+
+/// As it is read back from where every default is filled in.
+pub(super) fn filled_in(mut spec: TaskSpec) -> TaskSpec {
+    spec.retry.given = RetryGiven::ALL;
+    spec
 }
 
 fn wait() -> impl Strategy<Value = Option<Millis>> {
@@ -141,7 +149,7 @@ pub(super) fn command() -> BoxedStrategy<Command> {
                     note
                 }),
                 spec().prop_map(move |task| Action::Requeue {
-                    task: Box::new(TaskSpec { pool: own.clone(), ..task })
+                    task: Box::new(filled_in(TaskSpec { pool: own.clone(), ..task }))
                 }),
                 worker().prop_map(|worker| Action::Drain { worker }),
                 worker().prop_map(|worker| Action::Undrain { worker }),

@@ -4,6 +4,8 @@ mod bad_records;
 mod documented;
 mod events;
 mod generate;
+mod identity;
+mod outputs;
 mod refusals;
 mod round_trips;
 mod statuses;

