@@ -66,11 +66,15 @@ impl Client {
 
     /// Without a token.
     pub(crate) fn at(url: &str) -> Self {
+        Self::with_silence(url, SILENCE_MAX)
+    }
+
+    fn with_silence(url: &str, silence_max: Duration) -> Self {
         Self {
             url: url.trim_end_matches('/').to_owned(),
             token: None,
-            agent: agent(Some(SILENCE_MAX)),
-            following: agent(None),
+            agent: agent(silence_max, Some(silence_max)),
+            following: agent(silence_max, None),
         }
     }
 
@@ -200,13 +204,14 @@ impl Client {
     }
 }
 
-fn agent(silence_max: Option<Duration>) -> ureq::Agent {
+/// `answer_max`: until an answer begins; `read_max`: between two parts of its body.
+fn agent(answer_max: Duration, read_max: Option<Duration>) -> ureq::Agent {
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_connect(Some(Duration::from_secs(5)))
-        .timeout_recv_response(Some(SILENCE_MAX))
-        .timeout_per_read(silence_max)
-        .timeout_per_write(Some(SILENCE_MAX))
+        .timeout_recv_response(Some(answer_max))
+        .timeout_per_read(read_max)
+        .timeout_per_write(Some(answer_max))
         .max_redirects(0);
     config.build().into()
 }
@@ -257,12 +262,14 @@ pub(crate) fn problem(answer: &Answer) -> Failure {
     let tasks = problem.get("tasks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let refused: Vec<&Value> =
         tasks.iter().filter(|task| super::table::text(task, "outcome") == "refused").collect();
-    for task in refused.iter().take(REFUSED_SHOWN) {
+    // The only task of a request is what the detail is about.
+    let named = if tasks.len() > 1 { REFUSED_SHOWN } else { 0 };
+    for task in refused.iter().take(named) {
         let word = |field: &str| super::table::text(task, field);
         lines.push(format!("  {}/{}: {} {}", word("pool"), word("id"), word("reason"), word("detail")));
     }
-    if refused.len() > REFUSED_SHOWN {
-        lines.push(format!("  and {} more", refused.len() - REFUSED_SHOWN));
+    if named > 0 && refused.len() > named {
+        lines.push(format!("  and {} more", refused.len() - named));
     }
     let message = lines.iter().map(|line| super::table::clean(line)).collect::<Vec<_>>().join("\n");
     match answer.status {
@@ -295,6 +302,31 @@ pub(crate) fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_accepts_and_is_silent_does_not_answer() {
+        // Connections are accepted by the system; nobody reads them.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let client = Client::with_silence(&url, Duration::from_millis(100));
+        assert!(matches!(client.raw_get("/"), Err(Failure::Unreachable(_))));
+        assert!(matches!(client.raw_post("/", "{}"), Err(Failure::Unreachable(_))));
+        assert!(matches!(client.stream("/"), Err(Failure::Unreachable(_))));
+    }
+
+    #[test]
+    fn refused_tasks_are_named_where_there_are_several() {
+        let task =
+            |id: &str| format!(r#"{{"pool":"p","id":"{id}","outcome":"refused","reason":"conflict"}}"#);
+        let failure = |ids: &[&str]| {
+            let tasks: Vec<String> = ids.iter().map(|id| task(id)).collect();
+            let body = format!(r#"{{"detail":"no","tasks":[{}]}}"#, tasks.join(","));
+            problem(&Answer { status: 409, body }).message().to_owned()
+        };
+        assert_eq!(failure(&["a"]), "no");
+        assert_eq!(failure(&["a", "b\\u001b"]).lines().nth(2), Some("  p/b : conflict "));
+        assert!(failure(&["x"; 12]).ends_with("  and 2 more"));
+    }
 
     #[test]
     fn ids_are_safe_in_paths() {

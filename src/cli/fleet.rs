@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::client::{Client, ServerArgs, encode, values};
 use super::failure::Outcome;
 use super::output::{line, raw_json, raw_rows, say, texts};
-use super::table::{Column, clean, lines, text};
+use super::table::{Column, clean, lines, moment, text, yes};
 use super::{JsonArg, PoolArg};
 
 const QUEUE_EXAMPLES: &str = "\
@@ -88,7 +88,9 @@ pub(crate) fn list_workers(list: &ListArguments) -> Outcome {
         Column { head: "STATE", cell: |row| text(row, "state") },
         Column { head: "SLOTS", cell: |row| text(row, "slots") },
         Column { head: "OPEN", cell: |row| text(row, "open") },
-        Column { head: "DRAINED", cell: |row| text(row, "drained_by_operator") },
+        Column { head: "FREE", cell: |row| text(row, "free_slots") },
+        Column { head: "DRAINED", cell: |row| yes(row, "drained_by_operator") },
+        Column { head: "SEEN (UTC)", cell: |row| moment(row, "seen_at_ms") },
         Column { head: "LABELS", cell: |row| text(row, "labels") },
     ];
     show(list, "workers", &columns)

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::client::{Client, ServerArgs, encode, values};
 use super::failure::{Failure, Outcome};
 use super::output::{line, raw_json, raw_rows, texts};
-use super::table::{Column, clean, lines, text};
+use super::table::{Column, clean, lines, text, yes};
 use super::{JsonArg, PoolArg, wait};
 
 const EXAMPLES: &str = "\
@@ -144,7 +144,7 @@ fn table(rows: &[Value]) -> Outcome {
         Column { head: "TOTAL", cell: |row| text(row, "total") },
         Column { head: "ENDED", cell: |row| text(row, "ended") },
         Column { head: "COUNTS", cell: |row| text(row, "counts") },
-        Column { head: "CANCELLED", cell: |row| text(row, "cancelled") },
+        Column { head: "CANCELLED", cell: |row| yes(row, "cancelled") },
     ];
     lines(&columns, rows).iter().try_for_each(|text| line(text))
 }

@@ -27,7 +27,11 @@ impl Progress {
         self.bar.set_position(done);
         self.bar.set_message(words.to_owned());
         let tenth = (self.total / 10).max(1);
-        if self.bar.is_hidden() && (done >= self.said + tenth || (done == self.total && done > self.said)) {
+        // What waits for a single one has nothing to count.
+        if self.total > 1
+            && self.bar.is_hidden()
+            && (done >= self.said + tenth || (done == self.total && done > self.said))
+        {
             self.said = done;
             say(&format!("{done}/{} {words}", self.total));
         }

@@ -115,7 +115,10 @@ fn show(arguments: &Arguments, sent: &Sent, wanted: usize, is_broken: bool) -> O
     }
     let one = |task: &Value| {
         let (pool, id, outcome) = (text(task, "pool"), text(task, "id"), text(task, "outcome"));
-        line(&clean(&format!("{pool}/{id} {outcome}")))
+        // One that has ended already is what the person should see: it won't run.
+        let state = Some(text(task, "state")).filter(|state| wait::TERMINAL.contains(&state.as_str()));
+        let state = state.map(|state| format!(", {state} already")).unwrap_or_default();
+        line(&clean(&format!("{pool}/{id} {outcome}{state}")))
     };
     // Who has to look after them needs every id.
     if is_broken || tasks.len() == 1 {

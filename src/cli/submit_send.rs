@@ -38,12 +38,21 @@ impl Sent {
         self.tasks.iter().filter(|task| text(task, "outcome") == outcome).count()
     }
 
+    fn add_unsure(&mut self, batch: &[&Draft]) {
+        let unsure = |draft: &&Draft| json!({"pool": draft.pool, "id": draft.id, "outcome": "unsure"});
+        self.tasks.extend(batch.iter().map(unsure));
+    }
+
     fn add(&mut self, batch: &[&Draft], answer: &Answer) {
         let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
         let tasks = body.get("tasks").and_then(Value::as_array).cloned().unwrap_or_default();
         let is_answer = answer.status < 300 || tasks.iter().any(|task| text(task, "outcome") == "refused");
         if !is_answer {
             self.broken = Some(problem(answer));
+            // What a server refuses is not sent; what it fails at may have been.
+            if answer.status >= 500 {
+                self.add_unsure(batch);
+            }
             return;
         }
         show_warnings(&body);
@@ -76,9 +85,7 @@ pub(crate) fn send(client: &Client, drafts: &[Draft]) -> Sent {
         match post(client, &path, &body) {
             Ok(answer) => sent.add(&batch, &answer),
             Err(failure) => {
-                let unsure =
-                    |draft: &&Draft| json!({"pool": draft.pool, "id": draft.id, "outcome": "unsure"});
-                sent.tasks.extend(batch.iter().map(unsure));
+                sent.add_unsure(&batch);
                 sent.broken = Some(failure);
             }
         }

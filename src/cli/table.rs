@@ -42,6 +42,11 @@ pub(crate) fn clean(cell: &str) -> String {
     cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// A field that is true or not: nothing is shown for most rows, so that the others are seen.
+pub(crate) fn yes(row: &Value, field: &str) -> String {
+    if row.get(field).and_then(Value::as_bool) == Some(true) { "yes".to_owned() } else { String::new() }
+}
+
 /// A field of milliseconds since 1970 as a date and a time of day, in UTC.
 pub(crate) fn moment(row: &Value, field: &str) -> String {
     row.get(field).and_then(Value::as_u64).map(utc).unwrap_or_default()

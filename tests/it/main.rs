@@ -8,6 +8,7 @@
 
 mod checker;
 mod cluster;
+mod commands;
 mod instances;
 mod kills;
 mod life;
@@ -15,5 +16,6 @@ mod outside;
 mod poison;
 mod reading;
 mod schemas;
+mod scripted;
 mod tasks;
 mod tidy;
