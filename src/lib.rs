@@ -11,3 +11,6 @@ pub mod kafka;
 pub mod metrics;
 pub mod runtime;
 pub mod worker;
+
+/// Ids, tasks and reports: what a [`worker::Handler`] gets and what [`worker::WorkerOptions`] are made of.
+pub use yardmaster_topologies as topologies;

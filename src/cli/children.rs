@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::failure::Failure;
+use super::log_end::log_end;
 use super::output::say;
 
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -92,21 +93,18 @@ impl Children {
         self.lock().iter_mut().any(|running| matches!(running.child.try_wait(), Ok(Some(_))))
     }
 
-    /// Adds to a failure what the ones that ended wrote last.
+    /// The first that is not there any more, and what it wrote last.
+    pub(crate) fn death(&self) -> Option<Failure> {
+        self.lock().iter_mut().find_map(|running| {
+            let status = running.child.try_wait().ok()??;
+            let end = log_end(&running.log);
+            Some(Failure::Incomplete(format!("the {} ended with {status}; {end}", running.name)))
+        })
+    }
+
+    /// The death of a child instead of what followed from it.
     pub(crate) fn explain(&self, failure: Failure) -> Failure {
-        for running in self.lock().iter_mut() {
-            if let Ok(Some(status)) = running.child.try_wait() {
-                let text = std::fs::read_to_string(&running.log).unwrap_or_default();
-                let lines: Vec<&str> = text.lines().rev().take(10).collect();
-                say(&format!(
-                    "the {} ended with {status}; the end of {}:",
-                    running.name,
-                    running.log.display()
-                ));
-                lines.iter().rev().for_each(|line| say(&format!("  {line}")));
-            }
-        }
-        failure
+        self.death().unwrap_or(failure)
     }
 
     /// The last one first, so that workers can say goodbye.

@@ -10,8 +10,19 @@ use super::server::ConfigArgs;
 use super::table::{Column, lines, text};
 use crate::config::KEYS;
 
+const EXAMPLES: &str = "\
+Examples:
+  yardmaster config show
+  yardmaster config show --config yardmaster.toml --set worker.lease=20s
+  YARDMASTER_KAFKA_SECURITY_PROTOCOL=SSL yardmaster config show --json";
+
+/// Words in the name of a property whose value is nobody's business.
+const SECRET_WORDS: [&str; 6] = ["password", "secret", "token", "jaas", "key.pem", "credential"];
+const MASK: &str = "********";
+
 /// `yardmaster config`.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -20,6 +31,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Each key, its value, its default and what it means.
+    #[command(after_help = EXAMPLES)]
     Show {
         #[command(flatten)]
         config: ConfigArgs,
@@ -36,7 +48,8 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         let value = config.shown.get(key.name).cloned().unwrap_or_default();
         json!({"key": key.name, "value": value, "default": key.default, "meaning": key.meaning})
     };
-    let rows: Vec<Value> = KEYS.iter().map(row).collect();
+    let mut rows: Vec<Value> = KEYS.iter().map(row).collect();
+    rows.extend(config.kafka.iter().map(|(name, value)| property(name, value)));
     if is_json.json {
         return json(&json!({ "keys": rows }));
     }
@@ -47,4 +60,27 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         Column { head: "MEANING", cell: |row| text(row, "meaning") },
     ];
     lines(&columns, &rows).iter().try_for_each(|text| line(text))
+}
+
+/// A property that is passed through to librdkafka.
+fn property(name: &str, value: &str) -> Value {
+    let is_secret = SECRET_WORDS.iter().any(|word| name.contains(word));
+    let value = if is_secret { MASK } else { value };
+    let meaning = "passed through to librdkafka";
+    json!({"key": format!("kafka.{name}"), "value": value, "default": "", "meaning": meaning})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked() {
+        assert_eq!(property("security.protocol", "SSL")["value"], "SSL");
+        assert_eq!(property("ssl.ca.location", "/ca")["value"], "/ca");
+        for name in ["sasl.password", "ssl.key.pem", "ssl.key.password", "sasl.oauthbearer.client.secret"] {
+            let row = property(name, "hunter2");
+            assert_eq!((&row["value"], &row["key"]), (&json!(MASK), &json!(format!("kafka.{name}"))));
+        }
+    }
 }

@@ -11,7 +11,8 @@ use super::output::line;
 const EXAMPLES: &str = "\
 Examples:
   yardmaster events --follow
-  yardmaster events --follow --type ended --job night | jq .task.id";
+  yardmaster events --follow --type ended --job night | jq .task.id
+One JSON object per event and line, as docs/protocol.md describes them.";
 
 /// `yardmaster events`.
 #[derive(Debug, Args)]
@@ -28,6 +29,9 @@ pub(crate) struct Arguments {
     /// Only of this job.
     #[arg(long)]
     job: Option<String>,
+    /// Events are JSON in any case; taken so that a script can say it to every command.
+    #[arg(long)]
+    json: bool,
     /// Only of these types: accepted, ended, refused, ...
     #[arg(long = "type", value_name = "TYPE[,TYPE]")]
     kind: Option<String>,

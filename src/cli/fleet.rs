@@ -3,11 +3,21 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::{Client, ServerArgs};
+use super::client::{Client, ServerArgs, encode, values};
 use super::failure::Outcome;
-use super::output::{json, line, say};
-use super::table::{Column, lines, text};
+use super::output::{line, raw_json, raw_rows, say, texts};
+use super::table::{Column, clean, lines, moment, text, yes};
 use super::{JsonArg, PoolArg};
+
+const QUEUE_EXAMPLES: &str = "\
+Examples:
+  yardmaster queue list
+  yardmaster queue list --pool risk --json";
+
+const POOL_EXAMPLES: &str = "\
+Examples:
+  yardmaster pool list
+  yardmaster pool list --json";
 
 /// A list of one pool's things.
 #[derive(Debug, Args)]
@@ -38,6 +48,7 @@ pub(crate) struct DrainArguments {
 
 /// `yardmaster queue`.
 #[derive(Debug, Args)]
+#[command(after_help = QUEUE_EXAMPLES)]
 pub(crate) struct QueueArguments {
     #[command(subcommand)]
     command: Queue,
@@ -46,11 +57,13 @@ pub(crate) struct QueueArguments {
 #[derive(Debug, Subcommand)]
 enum Queue {
     /// The queues of a pool, with counts by state.
+    #[command(after_help = QUEUE_EXAMPLES)]
     List(ListArguments),
 }
 
 /// `yardmaster pool`.
 #[derive(Debug, Args)]
+#[command(after_help = POOL_EXAMPLES)]
 pub(crate) struct PoolArguments {
     #[command(subcommand)]
     command: Pool,
@@ -59,6 +72,7 @@ pub(crate) struct PoolArguments {
 #[derive(Debug, Subcommand)]
 enum Pool {
     /// All pools, with counts by state.
+    #[command(after_help = POOL_EXAMPLES)]
     List {
         #[command(flatten)]
         server: ServerArgs,
@@ -74,7 +88,9 @@ pub(crate) fn list_workers(list: &ListArguments) -> Outcome {
         Column { head: "STATE", cell: |row| text(row, "state") },
         Column { head: "SLOTS", cell: |row| text(row, "slots") },
         Column { head: "OPEN", cell: |row| text(row, "open") },
-        Column { head: "DRAINED", cell: |row| text(row, "drained_by_operator") },
+        Column { head: "FREE", cell: |row| text(row, "free_slots") },
+        Column { head: "DRAINED", cell: |row| yes(row, "drained_by_operator") },
+        Column { head: "SEEN (UTC)", cell: |row| moment(row, "seen_at_ms") },
         Column { head: "LABELS", cell: |row| text(row, "labels") },
     ];
     show(list, "workers", &columns)
@@ -83,13 +99,14 @@ pub(crate) fn list_workers(list: &ListArguments) -> Outcome {
 /// `yardmaster worker drain` and `undrain`.
 pub(crate) fn drain(arguments: &DrainArguments, what: &str) -> Outcome {
     let client = Client::new(&arguments.server)?;
-    let name = super::client::encode(&arguments.name);
-    let path = format!("/v1/pools/{}/workers/{name}/{what}?wait=applied", arguments.pool.pool);
-    let answer = client.post(&path, &json!({}))?;
+    let name = encode(&arguments.name);
+    let path = format!("/v1/pools/{}/workers/{name}/{what}?wait=applied", encode(&arguments.pool.pool));
+    let answer = client.post_text(&path, &json!({}))?;
     if arguments.json.json {
-        return json(&answer);
+        return raw_json(&answer);
     }
-    line(&format!("{} {what}: {}", arguments.name, text(&answer, "outcome")))
+    let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
+    line(&clean(&format!("{} {what}: {}", arguments.name, text(&answer, "outcome"))))
 }
 
 /// `yardmaster queue list`.
@@ -107,10 +124,11 @@ pub(crate) fn run_queue(arguments: &QueueArguments) -> Outcome {
 /// `yardmaster pool list`.
 pub(crate) fn run_pool(arguments: &PoolArguments) -> Outcome {
     let Pool::List { server, json: is_json } = &arguments.command;
-    let answer = Client::new(server)?.get("/v1/pools?limit=1000")?;
+    let answer = Client::new(server)?.get_text("/v1/pools?limit=1000")?;
     if is_json.json {
-        return json(&answer);
+        return raw_json(&answer);
     }
+    let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
     let columns = [
         Column { head: "POOL", cell: |row| text(row, "pool") },
         Column { head: "PARTITION", cell: |row| text(row, "partition") },
@@ -128,9 +146,9 @@ pub(crate) fn run_pool(arguments: &PoolArguments) -> Outcome {
 
 fn show(list: &ListArguments, what: &str, columns: &[Column]) -> Outcome {
     let client = Client::new(&list.server)?;
-    let rows = client.list(&format!("/v1/pools/{}/{what}", list.pool.pool), what, list.limit)?;
+    let rows = client.list(&format!("/v1/pools/{}/{what}", encode(&list.pool.pool)), what, list.limit)?;
     if list.json.json {
-        return json(&json!({ what: rows }));
+        return raw_rows(what, texts(&rows));
     }
-    lines(columns, &rows).iter().try_for_each(|text| line(text))
+    lines(columns, &values(&rows)).iter().try_for_each(|text| line(text))
 }

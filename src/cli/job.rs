@@ -1,12 +1,16 @@
 //! `yardmaster job`: look, cancel, wait, fetch results.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::client::{Client, ServerArgs, encode, problem};
-use super::failure::Outcome;
-use super::output::{json, line};
-use super::table::{Column, lines, text};
+use super::client::{Client, ServerArgs, encode, values};
+use super::failure::{Failure, Outcome};
+use super::output::{line, raw_json, raw_rows, texts};
+use super::table::{Column, clean, lines, text, yes};
 use super::{JsonArg, PoolArg, wait};
 
 const EXAMPLES: &str = "\
@@ -29,6 +33,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// All jobs.
+    #[command(after_help = "Example: yardmaster job list --state ACTIVE")]
     List {
         #[command(flatten)]
         pool: PoolArg,
@@ -42,8 +47,10 @@ enum Command {
         limit: usize,
     },
     /// One job: its counts by state.
+    #[command(after_help = "Example: yardmaster job show night --json")]
     Show(One),
     /// End every task of a job, present and future.
+    #[command(after_help = "Example: yardmaster job cancel night --reason 'wrong curve'")]
     Cancel {
         #[command(flatten)]
         one: One,
@@ -51,18 +58,22 @@ enum Command {
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Wait until no task of it is live.
+    /// Wait until no task of it is live. Exit code 0: all completed.
+    #[command(
+        after_help = "Example: yardmaster job wait night --timeout 3600 && yardmaster job results night --jsonl"
+    )]
     Wait {
         #[command(flatten)]
         one: One,
         /// Give up after so many seconds.
-        #[arg(long, value_name = "SECONDS")]
-        timeout: Option<f64>,
+        #[arg(long, value_name = "SECONDS", value_parser = wait::seconds, allow_negative_numbers = true)]
+        timeout: Option<Duration>,
         /// Wait until it has had at least so many tasks, too.
         #[arg(long, value_name = "N", default_value_t = 0)]
         at_least: u64,
     },
-    /// What its tasks printed.
+    /// What its tasks printed; as a stream, however large it is.
+    #[command(after_help = "Example: yardmaster job results night --jsonl > night.jsonl")]
     Results {
         #[command(flatten)]
         one: One,
@@ -84,7 +95,7 @@ struct One {
 
 impl One {
     fn path(&self) -> String {
-        format!("/v1/pools/{}/jobs/{}", self.pool.pool, encode(&self.job))
+        format!("/v1/pools/{}/jobs/{}", encode(&self.pool.pool), encode(&self.job))
     }
 }
 
@@ -94,30 +105,36 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     match &arguments.command {
         Command::List { pool, json: is_json, state, limit } => {
             let filter = state.as_ref().map(|state| format!("?state={}", encode(state))).unwrap_or_default();
-            let rows = client.list(&format!("/v1/pools/{}/jobs{filter}", pool.pool), "jobs", *limit)?;
-            if is_json.json { json(&json!({ "jobs": rows })) } else { table(&rows) }
+            let path = format!("/v1/pools/{}/jobs{filter}", encode(&pool.pool));
+            let rows = client.list(&path, "jobs", *limit)?;
+            if is_json.json { raw_rows("jobs", texts(&rows)) } else { table(&values(&rows)) }
         }
-        Command::Show(one) => show(one, &client.get(&one.path())?),
+        Command::Show(one) => show(one, &client.get_text(&one.path())?).map(|_| ()),
         Command::Cancel { one, reason } => {
             let body = reason.as_ref().map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
-            let answer = client.post(&format!("{}/cancel?wait=applied", one.path()), &body)?;
+            let answer = client.post_text(&format!("{}/cancel?wait=applied", one.path()), &body)?;
             if one.json.json {
-                json(&answer)
-            } else {
-                line(&format!("{} cancel: {}", one.job, text(&answer, "outcome")))
+                return raw_json(&answer);
             }
+            let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
+            line(&clean(&format!("{} cancel: {}", one.job, text(&answer, "outcome"))))
         }
         Command::Wait { one, timeout, at_least } => {
             let job = wait::job(&client, &one.pool.pool, &one.job, *at_least, wait::deadline(*timeout))?;
-            show(one, &job)?;
-            wait::judge(&job)
+            wait::judge(&show(one, &job)?)
         }
         Command::Results { one, jsonl } => results(&client, one, *jsonl),
     }
 }
 
-fn show(one: &One, job: &Value) -> Outcome {
-    if one.json.json { json(job) } else { table(std::slice::from_ref(job)) }
+fn show(one: &One, text: &str) -> Result<Value, Failure> {
+    let job: Value = serde_json::from_str(text).unwrap_or_default();
+    if one.json.json {
+        raw_json(text)?
+    } else {
+        table(std::slice::from_ref(&job))?
+    }
+    Ok(job)
 }
 
 fn table(rows: &[Value]) -> Outcome {
@@ -127,36 +144,53 @@ fn table(rows: &[Value]) -> Outcome {
         Column { head: "TOTAL", cell: |row| text(row, "total") },
         Column { head: "ENDED", cell: |row| text(row, "ended") },
         Column { head: "COUNTS", cell: |row| text(row, "counts") },
-        Column { head: "CANCELLED", cell: |row| text(row, "cancelled") },
+        Column { head: "CANCELLED", cell: |row| yes(row, "cancelled") },
     ];
     lines(&columns, rows).iter().try_for_each(|text| line(text))
 }
 
-fn results(client: &Client, one: &One, is_jsonl: bool) -> Outcome {
-    let rows = fetch_results(client, &one.pool.pool, &one.job)?;
-    if one.json.json {
-        return json(&json!({ "results": rows }));
-    }
-    for row in &rows {
-        if is_jsonl {
-            line(&row.to_string())?;
-        } else {
-            let result = row.get("result").map(Value::to_string).unwrap_or_default();
-            line(&format!("{} {} {result}", text(row, "id"), text(row, "state")))?;
-        }
-    }
-    Ok(())
+/// A line of the server's, as far as it is shown.
+#[derive(Deserialize)]
+struct Ended<'a> {
+    id: String,
+    state: String,
+    #[serde(borrow, default)]
+    result: Option<&'a RawValue>,
 }
 
-/// A row per ended task.
-pub(crate) fn fetch_results(
+fn results(client: &Client, one: &One, is_jsonl: bool) -> Outcome {
+    let mut is_first = true;
+    if one.json.json {
+        line("{\"results\": [")?;
+    }
+    each_result(client, &one.pool.pool, &one.job, |text| {
+        let glue = if std::mem::take(&mut is_first) { "" } else { "," };
+        if one.json.json {
+            return line(&format!("{glue}{text}"));
+        }
+        if is_jsonl {
+            return line(text);
+        }
+        let row: Ended<'_> = serde_json::from_str(text).map_err(|error| bad_line(&error))?;
+        let result = row.result.map(RawValue::get).unwrap_or_default();
+        line(&clean(&format!("{} {} {result}", row.id, row.state)))
+    })?;
+    if one.json.json { line("]}") } else { Ok(()) }
+}
+
+/// Sees the line of every ended task, each as it came; a stream that is cut or bad is a failure.
+pub(crate) fn each_result(
     client: &Client,
     pool: &str,
     job: &str,
-) -> Result<Vec<Value>, super::failure::Failure> {
-    let answer = client.raw_get(&format!("/v1/pools/{pool}/jobs/{}/results", encode(job)))?;
-    if answer.status != 200 {
-        return Err(problem(&answer));
-    }
-    Ok(answer.body.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    mut see: impl FnMut(&str) -> Outcome,
+) -> Outcome {
+    client.each_line(&format!("/v1/pools/{}/jobs/{}/results", encode(pool), encode(job)), |text| {
+        serde_json::from_str::<&RawValue>(text).map_err(|error| bad_line(&error))?;
+        see(text)
+    })
+}
+
+fn bad_line(error: &serde_json::Error) -> Failure {
+    Failure::Incomplete(format!("a line of the results is not as it must be: {error}"))
 }

@@ -12,12 +12,17 @@ mod events;
 mod failure;
 mod fleet;
 mod job;
+mod json_text;
 mod kafka;
+mod log_end;
 mod output;
+mod patience;
 mod price;
+mod progress;
 mod server;
 mod signals;
 mod submit;
+mod submit_send;
 mod submit_tasks;
 mod table;
 mod task;
@@ -32,7 +37,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::worker::{GUARD_COMMAND, guard_groups};
-use failure::Outcome;
+use failure::{Failure, Outcome};
 
 const AFTER: &str = "\
 Exit codes: 0 all well (for waits: all completed), 1 some did not complete, 2 usage, 3 unreachable, 4 wait timed out.
@@ -109,6 +114,15 @@ pub(crate) struct JsonArg {
     pub(crate) json: bool,
 }
 
+/// `KEY=VALUE`, each given with this flag.
+pub(crate) fn pairs(flag: &str, list: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let pair = |text: &String| {
+        let pair = text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+        pair.ok_or_else(|| Failure::Usage(format!("{flag} {text}: must be KEY=VALUE")))
+    };
+    list.iter().map(pair).collect()
+}
+
 /// The whole program: reads its arguments, says where logs go, and runs what was asked for.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -161,5 +175,46 @@ fn dispatch(command: Command) -> Outcome {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::PricePortfolio(arguments) => price::run(&arguments),
         Command::GuardTasks => Ok(guard_groups(std::io::stdin().lock(), std::io::stdout().lock())?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Every command that a person can find, by its words.
+    fn commands(command: &clap::Command, words: &str, out: &mut Vec<(String, clap::Command)>) {
+        let words = format!("{words} {}", command.get_name()).trim().to_owned();
+        out.push((words.clone(), command.clone()));
+        for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+            commands(inner, &words, out);
+        }
+    }
+
+    #[test]
+    fn every_help_has_an_example() {
+        let mut all = Vec::new();
+        commands(&Cli::command(), "", &mut all);
+        assert!(all.len() > 25, "{}", all.len());
+        for (words, mut command) in all {
+            let help = command.render_long_help().to_string();
+            let has_example = help.lines().any(|line| line.starts_with("Example") && line.contains(':'));
+            assert!(has_example, "`{words} --help` has no example");
+            assert!(help.contains("yardmaster "), "the example of `{words}` is a whole command");
+        }
+    }
+
+    #[test]
+    fn arguments_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_pair_has_an_equals_sign() {
+        let list = ["a=b=c".to_owned()];
+        assert_eq!(pairs("--tag", &list).unwrap(), [("a".to_owned(), "b=c".to_owned())]);
+        assert!(matches!(pairs("--tag", &["a".to_owned()]), Err(Failure::Usage(_))));
     }
 }

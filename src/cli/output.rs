@@ -3,8 +3,10 @@
 use std::io::{self, Write};
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::failure::{Failure, Outcome};
+use super::json_text::indented;
 
 /// A line of data.
 pub(crate) fn line(text: &str) -> Outcome {
@@ -16,9 +18,25 @@ pub(crate) fn line(text: &str) -> Outcome {
     }
 }
 
-/// JSON as data: indented, keys in order.
+/// JSON of our own as data: indented, keys in order.
 pub(crate) fn json(value: &Value) -> Outcome {
     line(&serde_json::to_string_pretty(value).unwrap_or_default())
+}
+
+/// JSON of the server's as data: indented, numbers and the order of keys as they came.
+pub(crate) fn raw_json(text: &str) -> Outcome {
+    line(&indented(text))
+}
+
+/// A list of such JSON, as the only field of an object.
+pub(crate) fn raw_rows<'a>(field: &str, rows: impl IntoIterator<Item = &'a str>) -> Outcome {
+    let rows: Vec<&str> = rows.into_iter().collect();
+    raw_json(&format!("{{\"{field}\":[{}]}}", rows.join(",")))
+}
+
+/// What a page of a list has, as text.
+pub(crate) fn texts(rows: &[Box<RawValue>]) -> impl Iterator<Item = &str> {
+    rows.iter().map(|row| row.get())
 }
 
 /// A line for a person.

@@ -14,7 +14,7 @@ pub(crate) struct EndOrders {
 }
 
 impl EndOrders {
-    /// Listens to SIGTERM and SIGINT from now on.
+    /// Listens to SIGTERM, SIGINT and SIGHUP from now on: a terminal that is closed is an order too.
     pub(crate) fn listen() -> Result<Self, Failure> {
         let (sender, orders) = channel();
         let out = sender.clone();
@@ -22,13 +22,15 @@ impl EndOrders {
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             runtime.block_on(async move {
                 use tokio::signal::unix::{SignalKind, signal};
-                let (Ok(mut term), Ok(mut interrupt)) =
-                    (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-                else {
+                let (Ok(mut term), Ok(mut interrupt), Ok(mut hangup)) = (
+                    signal(SignalKind::terminate()),
+                    signal(SignalKind::interrupt()),
+                    signal(SignalKind::hangup()),
+                ) else {
                     return;
                 };
                 loop {
-                    tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
+                    tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {}, _ = hangup.recv() => {} }
                     if out.send(()).is_err() {
                         return;
                     }

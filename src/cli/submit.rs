@@ -2,19 +2,18 @@
 
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::client::{Client, ServerArgs, encode, parse, show_warnings};
+use super::client::{Client, ServerArgs};
 use super::failure::{Failure, Outcome};
-use super::output::{json, line, say};
-use super::submit_tasks::{Template, from_jsonl, from_lines};
-use super::table::text;
-use super::{JsonArg, PoolArg, wait, worker};
-
-/// Tasks of one request.
-const CHUNK: usize = 1_000;
+use super::output::{json, line, raw_rows, say};
+use super::submit_send::{Sent, send};
+use super::submit_tasks::{Draft, Template, from_jsonl, from_lines};
+use super::table::{clean, text};
+use super::{JsonArg, PoolArg, pairs, wait};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,8 +55,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     cwd: Option<String>,
     /// Seconds that one attempt may run.
-    #[arg(long, value_name = "SECONDS")]
-    timeout: Option<f64>,
+    #[arg(long, value_name = "SECONDS", value_parser = wait::seconds, allow_negative_numbers = true)]
+    timeout: Option<Duration>,
     /// Further attempts after a failure.
     #[arg(long, value_name = "N")]
     retries: Option<u32>,
@@ -74,8 +73,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     wait: bool,
     /// Give up waiting after so many seconds.
-    #[arg(long, value_name = "SECONDS", requires = "wait")]
-    wait_timeout: Option<f64>,
+    #[arg(long, value_name = "SECONDS", requires = "wait", value_parser = wait::seconds, allow_negative_numbers = true)]
+    wait_timeout: Option<Duration>,
     /// Print nothing but the ids, one a line.
     #[arg(long, conflicts_with = "json")]
     parsable: bool,
@@ -87,49 +86,86 @@ pub(crate) struct Arguments {
 /// Submits, and waits if that is wanted.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let client = Client::new(&arguments.server)?;
-    let tasks = tasks(arguments)?;
-    let mut sent = Vec::new();
-    for chunk in tasks.chunks(CHUNK) {
-        // A single request can say what became of it; many are counted.
-        let wait = if tasks.len() <= CHUNK { "&wait=applied" } else { "" };
-        let path = format!("/v1/tasks?pool={}{wait}", encode(&arguments.pool.pool));
-        let answer = parse(&client.raw_post(&path, &json!({ "tasks": chunk }))?)?;
-        show_warnings(&answer);
-        sent.extend(answer.get("tasks").and_then(Value::as_array).cloned().unwrap_or_default());
+    let drafts = tasks(arguments)?;
+    client.greet()?;
+    let mut sent = send(&client, &drafts);
+    let broken = sent.broken.take();
+    // With --wait and --json it is the end that is printed, unless there is nothing to wait for.
+    if broken.is_some() || !(arguments.wait && arguments.json.json) {
+        show(arguments, &sent, drafts.len(), broken.is_some())?;
     }
-    show(arguments, &sent)?;
-    if arguments.wait { await_end(arguments, &client, &sent) } else { Ok(()) }
+    if let Some(failure) = broken {
+        return Err(failure);
+    }
+    let refused = sent.refused.take();
+    if arguments.wait {
+        let ended = await_end(arguments, &client, sent);
+        return refused.map_or(ended, Err);
+    }
+    refused.map_or(Ok(()), Err)
 }
 
-fn show(arguments: &Arguments, sent: &[Value]) -> Outcome {
+fn show(arguments: &Arguments, sent: &Sent, wanted: usize, is_broken: bool) -> Outcome {
+    let tasks = &sent.tasks;
     if arguments.json.json {
-        return json(&json!({ "tasks": sent }));
+        return json(&json!({ "tasks": tasks }));
     }
     if arguments.parsable {
-        return sent.iter().try_for_each(|task| line(&text(task, "id")));
+        return tasks.iter().try_for_each(|task| line(&text(task, "id")));
     }
-    match sent {
-        [one] => line(&format!("{}/{} {}", text(one, "pool"), text(one, "id"), text(one, "outcome"))),
-        many => line(&format!("{} tasks submitted to {}", many.len(), arguments.pool.pool)),
+    let one = |task: &Value| {
+        let (pool, id, outcome) = (text(task, "pool"), text(task, "id"), text(task, "outcome"));
+        // One that has ended already is what the person should see: it won't run.
+        let state = Some(text(task, "state")).filter(|state| wait::TERMINAL.contains(&state.as_str()));
+        let state = state.map(|state| format!(", {state} already")).unwrap_or_default();
+        line(&clean(&format!("{pool}/{id} {outcome}{state}")))
+    };
+    // Who has to look after them needs every id.
+    if is_broken || tasks.len() == 1 {
+        tasks.iter().try_for_each(one)?;
     }
+    if is_broken {
+        say(&format!(
+            "{} of {wanted} tasks were sent, as listed; the same ids again are harmless",
+            tasks.len()
+        ));
+        return Ok(());
+    }
+    if tasks.len() > 1 {
+        let counts: Vec<String> = ["accepted", "repeated", "refused", "undecided"]
+            .into_iter()
+            .map(|outcome| (outcome, sent.count(outcome)))
+            .filter(|(_, count)| *count > 0)
+            .map(|(outcome, count)| format!("{count} {outcome}"))
+            .collect();
+        line(&format!("{} tasks: {}", tasks.len(), counts.join(", ")))?;
+    }
+    Ok(())
 }
 
-fn await_end(arguments: &Arguments, client: &Client, sent: &[Value]) -> Outcome {
-    let ids: Vec<String> = sent.iter().map(|task| text(task, "id")).collect();
-    let deadline = wait::deadline(arguments.wait_timeout);
-    let ended = wait::tasks(client, &arguments.pool.pool, &ids, deadline)?;
-    let bad: Vec<&Value> = ended.iter().filter(|task| text(task, "state") != "COMPLETED").collect();
+fn await_end(arguments: &Arguments, client: &Client, sent: Sent) -> Outcome {
+    let (deadline, is_json) = (wait::deadline(arguments.wait_timeout), arguments.json.json);
+    let ended = wait::tasks(client, sent.taken, deadline, is_json)?;
+    if is_json {
+        raw_rows("tasks", ended.iter().map(|task| task.body.as_str()))?;
+    }
+    let bad: Vec<&wait::Ended> = ended.iter().filter(|task| !task.is_completed()).collect();
     for task in bad.iter().take(10) {
-        say(&format!("{} {}: {}", text(task, "id"), text(task, "state"), text(task, "reason")));
+        say(&format!("{}/{} {}: {}", task.pool, task.id, task.state, task.reason));
+    }
+    if bad.len() > 10 {
+        say(&format!("and {} more", bad.len() - 10));
     }
     if bad.is_empty() {
-        say(&format!("all {} completed", ended.len()));
+        if !ended.is_empty() {
+            say(&format!("all {} completed", ended.len()));
+        }
         return Ok(());
     }
     Err(Failure::Incomplete(format!("{} of {} tasks did not complete", bad.len(), ended.len())))
 }
 
-fn tasks(arguments: &Arguments) -> Result<Vec<Value>, Failure> {
+fn tasks(arguments: &Arguments) -> Result<Vec<Draft>, Failure> {
     let template = template(arguments)?;
     if let Some(path) = &arguments.file {
         return from_jsonl(&read(path)?, &template).map_err(Failure::Usage);
@@ -155,13 +191,8 @@ fn template(arguments: &Arguments) -> Result<Template, Failure> {
                 .map_err(|error| Failure::Usage(format!("--payload is not JSON: {error}")))?,
         ),
     };
-    let pairs = |flag: &str, list: &[String]| {
-        list.iter().map(|text| worker::pair(flag, text)).collect::<Result<Vec<_>, _>>()
-    };
-    if arguments.timeout.is_some_and(|seconds| !(seconds > 0.0 && seconds < 1e9)) {
-        return Err(Failure::Usage("--timeout: must be a positive number of seconds".to_owned()));
-    }
     Ok(Template {
+        pool: arguments.pool.pool.clone(),
         id: arguments.id.clone(),
         job: arguments.job.clone(),
         queue: arguments.queue.clone(),
@@ -169,7 +200,7 @@ fn template(arguments: &Arguments) -> Result<Template, Failure> {
         tags: pairs("--tag", &arguments.tag)?,
         env: pairs("--env", &arguments.env)?,
         cwd: arguments.cwd.clone(),
-        timeout_seconds: arguments.timeout,
+        timeout: arguments.timeout,
         retries: arguments.retries,
         payload,
         command: arguments.command.clone(),

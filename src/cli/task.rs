@@ -1,12 +1,16 @@
 //! `yardmaster task`: look, cancel, requeue, wait.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::client::{Client, ServerArgs, encode};
+use super::client::{Client, ServerArgs, encode, values};
 use super::failure::{Failure, Outcome};
-use super::output::{json, line, say};
-use super::table::{Column, lines, text};
+use super::output::{json, line, raw_json, raw_rows, say, texts};
+use super::table::{Column, clean, lines, moment, text};
 use super::{JsonArg, PoolArg, wait};
 
 const EXAMPLES: &str = "\
@@ -30,14 +34,21 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Tasks, live ones first.
+    #[command(
+        after_help = "Example: yardmaster task list --state QUEUED,RUNNING --job night --tag curve=USD"
+    )]
     List(ListArguments),
     /// Everything about one task.
+    #[command(after_help = "Example: yardmaster task show t-1")]
     Show(OneArguments),
     /// End tasks.
+    #[command(after_help = "Example: yardmaster task cancel t-1 t-2 --reason 'wrong curve'")]
     Cancel(ManyArguments),
     /// Run ended tasks again.
+    #[command(after_help = "Example: yardmaster task requeue t-1")]
     Requeue(ManyArguments),
-    /// Wait until tasks have ended.
+    /// Wait until tasks have ended. Exit code 0: all completed.
+    #[command(after_help = "Example: yardmaster task wait t-1 t-2 --timeout 60")]
     Wait(WaitArguments),
 }
 
@@ -102,8 +113,8 @@ struct WaitArguments {
     #[command(flatten)]
     json: JsonArg,
     /// Give up after so many seconds.
-    #[arg(long, value_name = "SECONDS")]
-    timeout: Option<f64>,
+    #[arg(long, value_name = "SECONDS", value_parser = wait::seconds, allow_negative_numbers = true)]
+    timeout: Option<Duration>,
 }
 
 /// Runs it.
@@ -127,10 +138,10 @@ fn show_list(client: &Client, list: &ListArguments) -> Outcome {
     }
     query.extend(list.tag.iter().map(|tag| format!("tag={}", encode(tag))));
     let glue = if query.is_empty() { "" } else { "?" };
-    let path = format!("/v1/pools/{}/tasks{glue}{}", list.pool.pool, query.join("&"));
+    let path = format!("/v1/pools/{}/tasks{glue}{}", encode(&list.pool.pool), query.join("&"));
     let rows = client.list(&path, "tasks", list.limit)?;
     if list.json.json {
-        return json(&json!({ "tasks": rows }));
+        return raw_rows("tasks", texts(&rows));
     }
     let columns = [
         Column { head: "ID", cell: |row| text(row, "id") },
@@ -142,7 +153,7 @@ fn show_list(client: &Client, list: &ListArguments) -> Outcome {
         Column { head: "WORKER", cell: |row| text(row, "worker") },
         Column { head: "REASON", cell: |row| text(row, "reason") },
     ];
-    lines(&columns, &rows).iter().try_for_each(|text| line(text))?;
+    lines(&columns, &values(&rows)).iter().try_for_each(|text| line(text))?;
     if rows.len() == list.limit {
         say(&format!("the first {}; --limit N shows more", list.limit));
     }
@@ -152,14 +163,25 @@ fn show_list(client: &Client, list: &ListArguments) -> Outcome {
 fn show_one(client: &Client, one: &OneArguments) -> Outcome {
     let id = encode(&one.id);
     let path = match &one.pool {
-        Some(pool) => format!("/v1/pools/{pool}/tasks/{id}"),
+        Some(pool) => format!("/v1/pools/{}/tasks/{id}", encode(pool)),
         None => format!("/v1/tasks/{id}"),
     };
-    let task = client.get(&path)?;
+    let answer = client.get_text(&path)?;
     if one.json.json {
-        return json(&task);
+        return raw_json(&answer);
     }
-    let fields = [
+    let task: Value = serde_json::from_str(&answer).unwrap_or_default();
+    show_fields(&task, &serde_json::from_str(&answer).unwrap_or_default())?;
+    show_timeline(&rows(&task, "timeline"))?;
+    match rows(&task, "attempts").last().and_then(|attempt| attempt.get("report")) {
+        Some(report) => show_report(report),
+        None => Ok(()),
+    }
+}
+
+/// `raw` has the same fields as they came: a result is shown to the last digit.
+fn show_fields(task: &Value, raw: &BTreeMap<String, Box<RawValue>>) -> Outcome {
+    let names = [
         "pool",
         "id",
         "state",
@@ -175,31 +197,42 @@ fn show_one(client: &Client, one: &OneArguments) -> Outcome {
         "progress",
         "exit_code",
         "result",
+        "result_ref",
     ];
-    for field in fields.into_iter().filter(|field| !text(&task, field).is_empty()) {
-        line(&format!("{field:<10} {}", text(&task, field)))?;
+    for name in names {
+        let words = match name {
+            "progress" | "result" => raw.get(name).map(|raw| raw.get().to_owned()).unwrap_or_default(),
+            plain => text(task, plain),
+        };
+        if !words.is_empty() {
+            line(&format!("{name:<10} {}", clean(&words)))?;
+        }
     }
-    let timeline = rows(&task, "timeline");
-    if !timeline.is_empty() {
-        line("")?;
-    }
+    Ok(())
+}
+
+fn show_timeline(timeline: &[Value]) -> Outcome {
     let columns = [
-        Column { head: "AT (MS)", cell: |row| text(row, "at_ms") },
+        Column { head: "AT (UTC)", cell: |row| moment(row, "at_ms") },
         Column { head: "WHAT", cell: |row| text(row, "what") },
         Column { head: "TRY", cell: |row| text(row, "attempt") },
         Column { head: "WORKER", cell: |row| text(row, "worker") },
         Column { head: "OUTCOME", cell: |row| text(row, "outcome") },
         Column { head: "REASON", cell: |row| text(row, "reason") },
     ];
-    lines(&columns, &timeline).iter().try_for_each(|text| line(text))?;
-    let Some(report) = rows(&task, "attempts").last().and_then(|attempt| attempt.get("report").cloned())
-    else {
+    if timeline.is_empty() {
         return Ok(());
-    };
+    }
+    line("")?;
+    lines(&columns, timeline).iter().try_for_each(|text| line(text))
+}
+
+fn show_report(report: &Value) -> Outcome {
     for (field, head) in [("error", "error"), ("stdout_tail", "stdout"), ("stderr_tail", "stderr")] {
-        let words = text(&report, field);
+        let words = text(report, field);
         if !words.is_empty() {
-            line(&format!("\n{head}:\n{}", words.trim_end().replace('\u{1b}', " ")))?;
+            line(&format!("\n{head}:"))?;
+            words.trim_end().lines().try_for_each(|words| line(&clean(words)))?;
         }
     }
     Ok(())
@@ -214,30 +247,57 @@ fn change(client: &Client, many: &ManyArguments, what: &str) -> Outcome {
     let mut failed = Vec::new();
     let mut done = Vec::new();
     for id in &many.ids {
-        let path = format!("/v1/pools/{}/tasks/{}/{what}?wait=applied", many.pool.pool, encode(id));
+        let path = format!("/v1/pools/{}/tasks/{}/{what}?wait=applied", encode(&many.pool.pool), encode(id));
         match client.post(&path, &body) {
             Ok(answer) => done.push(json!({"id": id, "outcome": text(&answer, "outcome")})),
-            Err(failure @ (Failure::Unreachable(_) | Failure::TimedOut(_))) => return Err(failure),
-            Err(failure) => failed.push(format!("{id}: {}", failure.message())),
+            Err(failure) => {
+                let is_over = matches!(failure, Failure::Unreachable(_) | Failure::TimedOut(_));
+                done.push(json!({"id": id, "outcome": "failed", "error": failure.message()}));
+                failed.push(failure);
+                if is_over {
+                    break;
+                }
+            }
         }
     }
     if many.json.json {
         json(&json!({ "tasks": done }))?;
     } else {
-        done.iter()
-            .try_for_each(|task| line(&format!("{} {what}: {}", text(task, "id"), text(task, "outcome"))))?;
+        for task in done.iter().filter(|task| task.get("error").is_none()) {
+            line(&clean(&format!("{} {what}: {}", text(task, "id"), text(task, "outcome"))))?;
+        }
     }
-    if failed.is_empty() { Ok(()) } else { Err(Failure::Incomplete(failed.join("\n"))) }
+    let words: Vec<String> = done
+        .iter()
+        .filter(|task| task.get("error").is_some())
+        .map(|task| format!("{}: {}", text(task, "id"), text(task, "error")))
+        .collect();
+    match failed.pop() {
+        None => Ok(()),
+        Some(Failure::Unreachable(_)) => Err(Failure::Unreachable(words.join("\n"))),
+        Some(Failure::Incomplete(_) | Failure::Usage(_) | Failure::TimedOut(_)) => {
+            Err(Failure::Incomplete(words.join("\n")))
+        }
+    }
 }
 
 fn await_all(client: &Client, waiting: &WaitArguments) -> Outcome {
+    let awaited = waiting.ids.iter().map(|id| wait::Awaited {
+        pool: waiting.pool.pool.clone(),
+        id: id.clone(),
+        position: None,
+    });
     let deadline = wait::deadline(waiting.timeout);
-    let ended = wait::tasks(client, &waiting.pool.pool, &waiting.ids, deadline)?;
+    let ended = wait::tasks(client, awaited.collect(), deadline, waiting.json.json)?;
     if waiting.json.json {
-        json(&json!({ "tasks": ended }))?;
+        raw_rows("tasks", ended.iter().map(|task| task.body.as_str()))?;
     } else {
-        ended.iter().try_for_each(|task| line(&format!("{} {}", text(task, "id"), text(task, "state"))))?;
+        ended.iter().try_for_each(|task| line(&clean(&format!("{} {}", task.id, task.state))))?;
     }
-    let bad = ended.iter().filter(|task| text(task, "state") != "COMPLETED").count();
-    if bad == 0 { Ok(()) } else { Err(Failure::Incomplete(format!("{bad} did not complete"))) }
+    let bad = ended.iter().filter(|task| !task.is_completed()).count();
+    if bad == 0 {
+        Ok(())
+    } else {
+        Err(Failure::Incomplete(format!("{bad} of {} did not complete", ended.len())))
+    }
 }

@@ -10,11 +10,22 @@ use super::output::{json, line};
 use super::server::ConfigArgs;
 use super::table::{Column, lines, text};
 use crate::config::Config;
-use crate::kafka::{TopicWanted, Topics};
+use crate::kafka::{KafkaFailure, TopicWanted, Topics};
 use crate::runtime::Names;
+
+const EXAMPLES: &str = "\
+Examples:
+  yardmaster topology
+  yardmaster topology --json | jq -r '.topics[].topic'";
+
+const TOPICS_EXAMPLES: &str = "\
+Examples:
+  yardmaster topics create --kafka broker-1:9092     what is missing
+  yardmaster topics check --kafka broker-1:9092      exit code 1: something is missing or wrong";
 
 /// `yardmaster topology`.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     config: ConfigArgs,
@@ -24,6 +35,7 @@ pub(crate) struct Arguments {
 
 /// `yardmaster topics`.
 #[derive(Debug, Args)]
+#[command(after_help = TOPICS_EXAMPLES)]
 pub(crate) struct TopicsArguments {
     #[command(subcommand)]
     command: TopicsCommand,
@@ -32,8 +44,10 @@ pub(crate) struct TopicsArguments {
 #[derive(Debug, Subcommand)]
 enum TopicsCommand {
     /// Whether all topics are there and as they must be; changes nothing.
+    #[command(after_help = TOPICS_EXAMPLES)]
     Check(Arguments),
     /// Creates what is missing, and checks the rest.
+    #[command(after_help = TOPICS_EXAMPLES)]
     Create(Arguments),
 }
 
@@ -83,26 +97,43 @@ pub(crate) fn run_topics(arguments: &TopicsArguments) -> Outcome {
     let config = arguments.config.load()?;
     let topics = Topics::new(&config.connection())?;
     let mut rows = Vec::new();
-    let mut missing = 0;
     for topic in wanted(&config) {
-        if !is_create && !topics.exists(&topic.name)? {
-            missing += 1;
-            rows.push(topic_json(&topic, "missing"));
-            continue;
-        }
-        let found = topics.ensure(std::slice::from_ref(&topic))?;
-        let is_new = found.iter().any(|found| found.created);
-        rows.push(topic_json(&topic, if is_new { "created" } else { "good" }));
+        let state = if is_create { create(&topics, &topic) } else { check(&topics, &topic) };
+        rows.push(topic_json(&topic, &state?));
     }
     if arguments.json.json {
         json(&json!({ "topics": rows }))?;
     } else {
         show_topics(&rows, "")?;
     }
-    if missing == 0 {
-        return Ok(());
+    let bad = |head: &str| rows.iter().filter(|row| text(row, "state").starts_with(head)).count();
+    match (bad("missing"), bad("wrong")) {
+        (0, 0) => Ok(()),
+        (missing, 0) => Err(Failure::Incomplete(format!(
+            "{missing} topics are missing: `yardmaster topics create` makes them"
+        ))),
+        (missing, wrong) => {
+            Err(Failure::Incomplete(format!("{wrong} topics are not as they must be, {missing} are missing")))
+        }
     }
-    Err(Failure::Incomplete(format!("{missing} topics are missing: `yardmaster topics create` makes them")))
+}
+
+/// In a word; a topic that is wrong is no reason not to look at the others.
+fn check(topics: &Topics, topic: &TopicWanted) -> Result<String, Failure> {
+    judged(topics.check(topic).map(|is_there| if is_there { "ok" } else { "missing" }))
+}
+
+fn create(topics: &Topics, topic: &TopicWanted) -> Result<String, Failure> {
+    let found = topics.ensure(std::slice::from_ref(topic));
+    judged(found.map(|found| if found.iter().any(|found| found.created) { "created" } else { "ok" }))
+}
+
+fn judged(state: Result<&'static str, KafkaFailure>) -> Result<String, Failure> {
+    match state {
+        Ok(state) => Ok(state.to_owned()),
+        Err(KafkaFailure::Fatal(why)) => Ok(format!("wrong: {why}")),
+        Err(other) => Err(other.into()),
+    }
 }
 
 fn wanted(config: &Config) -> Vec<TopicWanted> {
@@ -119,8 +150,10 @@ fn show_topics(rows: &[Value], indent: &str) -> Outcome {
     let columns = [
         Column { head: "TOPIC", cell: |row| text(row, "topic") },
         Column { head: "PARTITIONS", cell: |row| text(row, "partitions") },
-        Column { head: "STATE", cell: |row| text(row, "state") },
         Column { head: "CONFIG", cell: |row| text(row, "config") },
+        Column { head: "STATE", cell: |row| text(row, "state") },
     ];
-    lines(&columns, rows).iter().try_for_each(|text| line(&format!("{indent}{text}")))
+    let is_known = rows.iter().any(|row| !text(row, "state").is_empty());
+    let shown = columns.get(..if is_known { 4 } else { 3 }).unwrap_or_default();
+    lines(shown, rows).iter().try_for_each(|text| line(&format!("{indent}{text}")))
 }

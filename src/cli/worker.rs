@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use yardmaster_topologies::id::{Pool, WorkerName};
+use yardmaster_topologies::wire::{LABELS_MAX, TAG_NAME_BYTES_MAX, TAG_VALUE_BYTES_MAX};
 
 use super::failure::{Failure, Outcome};
 use super::fleet::{self, DrainArguments, ListArguments};
+use super::pairs;
 use super::server::ConfigArgs;
 use super::signals::EndOrders;
 use crate::kafka::WorkerLink;
@@ -73,10 +75,13 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Look {
     /// Who is there.
+    #[command(after_help = "Example: yardmaster worker list --pool risk")]
     List(ListArguments),
     /// Give a worker nothing new; it finishes what it has.
+    #[command(after_help = "Example: yardmaster worker drain node-7")]
     Drain(DrainArguments),
     /// Give a drained worker work again.
+    #[command(after_help = "Example: yardmaster worker undrain node-7")]
     Undrain(DrainArguments),
 }
 
@@ -98,7 +103,7 @@ fn run_worker(arguments: &Arguments) -> Outcome {
         ..ConfigArgs::default()
     };
     let config = config.load()?;
-    let options = options(arguments)?;
+    let options = options(arguments, config.settings.limits.slots_max)?;
     let exec = arguments.exec.as_ref().map(|command| vec!["sh".to_owned(), "-c".to_owned(), command.clone()]);
     let programs = RunProcess { exec, log_dir: arguments.log_dir.clone(), guard: None };
     if let (Some(dir), Err(error)) = (&programs.log_dir, programs.check_log_dir()) {
@@ -140,40 +145,69 @@ fn obey(orders: EndOrders, worker: WorkerOrders) -> Outcome {
     Ok(())
 }
 
-fn options(arguments: &Arguments) -> Result<WorkerOptions, Failure> {
+fn options(arguments: &Arguments, slots_max: u32) -> Result<WorkerOptions, Failure> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let slots = arguments.slots.unwrap_or_else(|| u32::try_from(cores).unwrap_or(1));
-    let pools = arguments.pool.iter().map(|text| pool_slots(text, slots)).collect::<Result<Vec<_>, _>>()?;
+    let slots = arguments.slots.unwrap_or_else(|| u32::try_from(cores).unwrap_or(1).min(slots_max));
     let name = arguments.name.clone().unwrap_or_else(own_name);
     Ok(WorkerOptions {
-        name: WorkerName::parse(&name).map_err(|error| Failure::Usage(format!("--name: {error}")))?,
-        pools,
-        labels: arguments
-            .label
-            .iter()
-            .map(|text| pair("--label", text))
-            .collect::<Result<BTreeMap<_, _>, _>>()?,
+        name: WorkerName::parse(&name).map_err(|error| Failure::Usage(format!("--name {name}: {error}")))?,
+        pools: pools(&arguments.pool, slots, slots_max)?,
+        labels: labels(&arguments.label)?,
         on_server_lost: arguments.on_server_lost,
     })
 }
 
-fn pool_slots(text: &str, default: u32) -> Result<(Pool, u32), Failure> {
+/// Each pool once: a worker has one registration in a pool.
+fn pools(texts: &[String], slots: u32, slots_max: u32) -> Result<Vec<(Pool, u32)>, Failure> {
+    let mut pools: Vec<(Pool, u32)> = Vec::new();
+    for text in texts {
+        let (pool, slots) = pool_slots(text, slots, slots_max)?;
+        if pools.iter().any(|(other, _)| *other == pool) {
+            return Err(Failure::Usage(format!(
+                "--pool {text}: the pool is named twice; give its slots once"
+            )));
+        }
+        pools.push((pool, slots));
+    }
+    Ok(pools)
+}
+
+fn pool_slots(text: &str, default: u32, slots_max: u32) -> Result<(Pool, u32), Failure> {
+    let allowed =
+        |flag: String| Failure::Usage(format!("{flag}: slots are 1 to {slots_max} (limits.slots_max)"));
     let (name, slots) = match text.split_once('=') {
-        None => (text, default),
+        None if (1..=slots_max).contains(&default) => (text, default),
+        None => return Err(allowed(format!("--slots {default}"))),
         Some((name, number)) => {
-            let slots = number.parse().ok().filter(|slots| (1..=4096).contains(slots));
-            (name, slots.ok_or_else(|| Failure::Usage(format!("--pool {text}: slots are 1 to 4096")))?)
+            let slots = number.parse().ok().filter(|slots| (1..=slots_max).contains(slots));
+            (name, slots.ok_or_else(|| allowed(format!("--pool {text}")))?)
         }
     };
     let pool = Pool::parse(name).map_err(|error| Failure::Usage(format!("--pool {text}: {error}")))?;
     Ok((pool, slots))
 }
 
-/// `KEY=VALUE`.
-pub(crate) fn pair(flag: &str, text: &str) -> Result<(String, String), Failure> {
-    let (key, value) =
-        text.split_once('=').ok_or_else(|| Failure::Usage(format!("{flag} {text}: must be KEY=VALUE")))?;
-    Ok((key.to_owned(), value.to_owned()))
+/// What the server would refuse is told before a worker starts: it could not join.
+fn labels(texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut labels = BTreeMap::new();
+    for (key, value) in pairs("--label", texts)? {
+        let bad = |why: String| Err(Failure::Usage(format!("--label {key}={value}: {why}")));
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        if key.is_empty() || key.len() > TAG_NAME_BYTES_MAX || !key.bytes().all(is_plain) {
+            return bad(format!("a label's name is 1 to {TAG_NAME_BYTES_MAX} of A-Z a-z 0-9 . _ -"));
+        }
+        if value.len() > TAG_VALUE_BYTES_MAX {
+            return bad(format!("the value has {} bytes, allowed are {TAG_VALUE_BYTES_MAX}", value.len()));
+        }
+        if labels.contains_key(&key) {
+            return bad("this label is given twice".to_owned());
+        }
+        labels.insert(key, value);
+    }
+    if labels.len() > LABELS_MAX {
+        return Err(Failure::Usage(format!("--label: {} labels, allowed are {LABELS_MAX}", labels.len())));
+    }
+    Ok(labels)
 }
 
 /// The host's name and the process id, of the characters that a worker's name may have.
@@ -188,13 +222,46 @@ fn own_name() -> String {
 mod tests {
     use super::*;
 
+    fn text(list: &[&str]) -> Vec<String> {
+        list.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    fn usage<T: std::fmt::Debug>(result: Result<T, Failure>) -> String {
+        match result {
+            Err(Failure::Usage(message)) => message,
+            other => panic!("{other:?} is no wrong usage"),
+        }
+    }
+
     #[test]
     fn pools_may_name_their_slots() {
-        assert_eq!(pool_slots("a", 8).unwrap(), (Pool::trusted("a"), 8));
-        assert_eq!(pool_slots("a=4", 8).unwrap(), (Pool::trusted("a"), 4));
-        for bad in ["a=0", "a=x", "=4", "a b"] {
-            assert!(matches!(pool_slots(bad, 8), Err(Failure::Usage(_))), "{bad}");
+        assert_eq!(pool_slots("a", 8, 4096).unwrap(), (Pool::trusted("a"), 8));
+        assert_eq!(pool_slots("a=4", 8, 4096).unwrap(), (Pool::trusted("a"), 4));
+        for bad in ["a=0", "a=x", "=4", "a b", "a=4097"] {
+            usage(pool_slots(bad, 8, 4096));
         }
+        assert!(
+            usage(pool_slots("a", 4097, 4096))
+                .contains("--slots 4097: slots are 1 to 4096 (limits.slots_max)")
+        );
+        assert!(usage(pool_slots("a", 0, 4096)).starts_with("--slots 0:"));
+    }
+
+    #[test]
+    fn a_pool_is_named_once() {
+        assert_eq!(pools(&text(&["a", "b=2"]), 1, 4096).unwrap().len(), 2);
+        assert!(usage(pools(&text(&["a", "a=2"]), 1, 4096)).contains("twice"));
+    }
+
+    #[test]
+    fn labels_keep_the_limits_of_the_wire() {
+        assert_eq!(labels(&text(&["gpu=a100"])).unwrap().len(), 1);
+        let long = format!("a={}", "x".repeat(TAG_VALUE_BYTES_MAX + 1));
+        for bad in [&["a b=c"][..], &["=c"], &["a"], &[&long], &["a=1", "a=2"]] {
+            usage(labels(&text(bad)));
+        }
+        let many: Vec<String> = (0..=LABELS_MAX).map(|n| format!("l{n}=x")).collect();
+        assert!(usage(labels(&many)).contains("allowed are 64"));
     }
 
     #[test]

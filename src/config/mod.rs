@@ -1,6 +1,7 @@
 //! The configuration of a server: one table of keys, filled from defaults, a TOML file, the environment and flags, in this
 //! order. Each key has a name, a default and a meaning, which `yardmaster config show` prints.
 
+mod environment;
 mod keys;
 mod parse;
 
@@ -16,6 +17,12 @@ use yardmaster_topologies::time::Millis;
 
 /// How long the topic of events is kept; see `runtime/names.rs`.
 const EVENTS_KEPT: Duration = Duration::from_secs(8 * 86_400);
+
+/// A done marker answers for a task that is submitted again; shorter than a client's retries it would answer for nothing.
+const DEDUP_MIN: Millis = Millis(60_000);
+
+/// Shown for a value that differs at each start.
+const MADE_UP: &str = "(made up at each start)";
 
 /// Why a configuration was not taken: names the key, what was found, and the way out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,7 +109,9 @@ impl Config {
         if let Some(path) = file {
             values.extend(parse::file(path)?);
         }
-        values.extend(parse::environment(std::env::vars()));
+        let environment = environment::read(std::env::vars_os())?;
+        environment.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        values.extend(environment.values);
         values.extend(overrides.iter().cloned());
         Self::from_values(values)
     }
@@ -142,9 +151,11 @@ impl Config {
     fn derive(&mut self) {
         if self.instance_id.is_empty() {
             self.instance_id = format!("i-{}", ulid::Ulid::generate().to_string().to_lowercase());
+            self.shown.insert("instance.id", MADE_UP.to_owned());
         }
         if self.http_advertise.is_empty() {
             self.http_advertise = format!("http://{}", self.http_listen);
+            self.shown.insert("http.advertise", self.http_advertise.clone());
         }
     }
 
@@ -173,28 +184,53 @@ impl Config {
                     .into(),
             });
         }
+        self.check_retention()?;
+        self.check_reply_prefixes()?;
+        if self.instance_timeout < Duration::from_secs(1) {
+            let cause = "instances announce themselves every 500 ms, so at least 1s is needed";
+            return Err(self.bad("instance.timeout", cause));
+        }
+        Ok(())
+    }
+
+    fn check_retention(&self) -> Result<(), ConfigError> {
+        let settings = &self.settings;
         for (key, kept) in [
             ("retention.completed", settings.history_completed),
             ("retention.failed", settings.history_failed),
         ] {
             if kept.as_duration() >= EVENTS_KEPT {
-                return Err(ConfigError::Value {
-                    key: key.into(),
-                    value: self.shown.get(key).cloned().unwrap_or_default(),
-                    cause:
-                        "must be shorter than the 8d for which the events topic keeps what history is made of"
-                            .into(),
-                });
+                let cause =
+                    "must be shorter than the 8d for which the events topic keeps what history is made of";
+                return Err(self.bad(key, cause));
             }
         }
-        if self.instance_timeout < Duration::from_secs(1) {
-            return Err(ConfigError::Value {
-                key: "instance.timeout".into(),
-                value: format!("{:?}", self.instance_timeout),
-                cause: "instances announce themselves every 500 ms, so at least 1s is needed".into(),
-            });
+        if settings.dedup < DEDUP_MIN {
+            let cause = "must be at least 1m: a submit that is repeated later would run its task again";
+            return Err(self.bad("retention.dedup", cause));
         }
         Ok(())
+    }
+
+    /// A reply into a topic of the namespace would be read as a command or as state.
+    fn check_reply_prefixes(&self) -> Result<(), ConfigError> {
+        let own = format!("{}.", self.namespace);
+        let overlaps = |prefix: &&String| prefix.starts_with(&own) || own.starts_with(prefix.as_str());
+        match self.settings.reply_prefixes.iter().find(overlaps) {
+            None => Ok(()),
+            Some(prefix) => Err(ConfigError::Relation {
+                first: "reply_prefixes",
+                second: "namespace",
+                cause: format!(
+                    "topics that begin with `{prefix}` may be those of the namespace, which begin with `{own}`"
+                ),
+            }),
+        }
+    }
+
+    fn bad(&self, key: &str, cause: &str) -> ConfigError {
+        let value = self.shown.get(key).cloned().unwrap_or_default();
+        ConfigError::Value { key: key.into(), value, cause: cause.into() }
     }
 
     fn empty() -> Self {
@@ -285,6 +321,34 @@ mod tests {
     fn history_can_t_outlive_its_events() {
         let error = with(&[("retention.failed", "8d")]).unwrap_err().to_string();
         assert!(error.starts_with("retention.failed = 8d:"), "{error}");
+    }
+
+    #[test]
+    fn a_marker_outlives_the_retries_of_a_client() {
+        let error = with(&[("retention.dedup", "59s")]).unwrap_err().to_string();
+        assert!(error.starts_with("retention.dedup = 59s: must be at least 1m"), "{error}");
+        assert!(with(&[("retention.dedup", "1m")]).is_ok());
+    }
+
+    #[test]
+    fn replies_stay_out_of_the_namespace() {
+        for bad in ["yardmaster.replies", "yardmaster.", "yard", "y", "replies.,yardmaster"] {
+            let error = with(&[("reply_prefixes", bad)]).unwrap_err().to_string();
+            assert!(error.contains("reply_prefixes") && error.contains("namespace"), "{bad}: {error}");
+        }
+        for good in ["replies.", "yardmaster-replies.", "yardmasters", "replies.,answers."] {
+            assert!(with(&[("reply_prefixes", good)]).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn derived_values_are_shown() {
+        let config = with(&[("http.listen", "127.0.0.1:9744")]).unwrap();
+        let shown = |key: &str| config.shown.get(key).map(String::as_str);
+        assert_eq!(shown("http.advertise"), Some("http://127.0.0.1:9744"));
+        assert_eq!(shown("instance.id"), Some(MADE_UP));
+        let named = with(&[("instance.id", "one")]).unwrap();
+        assert_eq!(named.shown.get("instance.id").map(String::as_str), Some("one"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use yardmaster_topologies::time::Millis;
 
-use super::{ConfigError, KEYS};
+use super::ConfigError;
 
 /// A TOML file's values under their dotted names.
 pub(super) fn file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
@@ -34,16 +34,6 @@ fn flatten(prefix: &str, table: &toml::Table, values: &mut BTreeMap<String, Stri
 
 fn plain(value: &toml::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// The environment's values: `YARDMASTER_WORKER_LEASE` is `worker.lease`. Other variables that begin so (of the CLI)
-/// are left alone.
-pub(super) fn environment(variables: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
-    let known: BTreeMap<String, &str> = KEYS
-        .iter()
-        .map(|key| (format!("YARDMASTER_{}", key.name.to_uppercase().replace('.', "_")), key.name))
-        .collect();
-    variables.filter_map(|(name, value)| known.get(&name).map(|key| ((*key).to_owned(), value))).collect()
 }
 
 /// A length of time: a whole number and `ms`, `s`, `m`, `h` or `d`.

@@ -131,6 +131,29 @@ impl Topics {
         Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
     }
 
+    /// Whether a topic is there and as it has to be; creates nothing.
+    ///
+    /// # Errors
+    /// As those of [`Topics::ensure`].
+    pub fn check(&self, wanted: &TopicWanted) -> Result<bool> {
+        match self.partitions(&wanted.name)? {
+            None => Ok(false),
+            Some(partitions) if partitions != wanted.partitions => Err(wrong_partitions(wanted, partitions)),
+            Some(_) => self.check_policy(wanted).map(|()| true),
+        }
+    }
+
+    /// The id of the brokers' cluster.
+    ///
+    /// # Errors
+    /// `Unreachable`.
+    pub fn cluster_id(&self) -> Result<String> {
+        let id = self.admin.inner().fetch_cluster_id(PATIENCE);
+        id.ok_or_else(|| {
+            KafkaFailure::Unreachable(format!("{} does not tell its cluster's id", self.conn.bootstrap))
+        })
+    }
+
     /// The offset after the last record of a partition, open transactions included.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 
 mod checker;
 mod cluster;
+mod commands;
 mod identity;
 mod instances;
 mod kills;
@@ -17,6 +18,7 @@ mod poison;
 mod reading;
 mod replies;
 mod schemas;
+mod scripted;
 mod tasks;
 mod tidy;
 mod workers;

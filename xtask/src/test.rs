@@ -26,6 +26,6 @@ fn documentation() -> Result<()> {
 /// The program's binary is built first: the integration tests start it as a process.
 fn tests() -> Result<()> {
     let python = test_python()?;
-    let words = "test --release --workspace --lib --bins --tests";
+    let words = "test --release --workspace --lib --bins --tests --examples";
     run(cargo(words).env("YARDMASTER_TEST_PYTHON", python))
 }

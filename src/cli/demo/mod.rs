@@ -4,29 +4,36 @@ mod check;
 mod summary;
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::children::{Children, Place, free_address};
-use super::client::{Client, parse, show_warnings};
+use super::client::{Client, parse};
 use super::failure::{Failure, Outcome};
 use super::output::say;
+use super::patience::Patience;
+use super::progress::Progress;
 use super::signals::EndOrders;
-use super::{kafka, wait};
+use super::submit_send::send;
+use super::submit_tasks::Draft;
+use super::{JsonArg, kafka, wait};
 use crate::embedded::Broker;
 
 /// Paths of one task: some milliseconds of work.
 const PATHS: u32 = 20_000;
 const POOL: &str = "default";
-const CHUNK: usize = 1_000;
+/// The namespace on a broker that is already there: what others keep under `yardmaster` is left alone.
+const NAMESPACE_ELSEWHERE: &str = "yardmaster-demo";
 
 const EXAMPLES: &str = "\
 Examples:
   yardmaster demo
   yardmaster demo --tasks 200 --exit
-  yardmaster demo --kafka localhost:9092
+  yardmaster demo --kafka localhost:9092            on a broker that is already there
+  yardmaster demo --exit --json > figures.json
 Starts a broker, a server and two workers with 4 slots each, runs one job, checks its result, and stays up until Ctrl-C.";
 
 /// `yardmaster demo`.
@@ -45,9 +52,20 @@ pub(crate) struct Arguments {
     /// Holds everything that the demo writes.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Prefix of all topics.
-    #[arg(long, default_value = "yardmaster")]
-    namespace: String,
+    /// Prefix of all topics; yardmaster-demo with --kafka, else yardmaster.
+    #[arg(long, value_name = "NAME")]
+    namespace: Option<String>,
+    #[command(flatten)]
+    json: JsonArg,
+}
+
+/// What runs, and who may end it.
+struct Stage<'a> {
+    arguments: &'a Arguments,
+    place: &'a Place,
+    children: &'a Children,
+    broker: Mutex<Option<Broker>>,
+    orders: &'a EndOrders,
 }
 
 /// Starts everything, runs the job, checks it, and ends everything.
@@ -56,21 +74,39 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let data = std::path::absolute(arguments.data.clone().unwrap_or_else(default_data))?;
     std::fs::create_dir_all(&data)?;
     say(&format!("all data lies in {}", data.display()));
-    let mut broker = match &arguments.kafka {
-        Some(_) => None,
-        None => Some(Broker::start(kafka::options(data.join("kafka")))?),
+    let mut broker = None;
+    let (data, bootstrap, namespace) = match &arguments.kafka {
+        // Its stores are of no use with another broker, and the namespace there may be somebody's.
+        Some(bootstrap) => {
+            let data = data.join(format!("broker-{}", kafka::cluster_name(bootstrap)?));
+            (data, bootstrap.clone(), NAMESPACE_ELSEWHERE)
+        }
+        None => {
+            let Some(started) = kafka::start(kafka::options(data.join("kafka")), &orders)? else {
+                return Err(stopped("while the broker was starting"));
+            };
+            let bootstrap = broker.insert(started).bootstrap();
+            (data, bootstrap, "yardmaster")
+        }
     };
-    let bootstrap =
-        broker.as_ref().map(Broker::bootstrap).or_else(|| arguments.kafka.clone()).unwrap_or_default();
-    let place = Place { data, bootstrap, namespace: arguments.namespace.clone(), http: free_address()? };
+    std::fs::create_dir_all(&data)?;
+    let namespace = arguments.namespace.clone().unwrap_or_else(|| namespace.to_owned());
+    let place = Place { data, bootstrap, namespace, http: free_address()? };
     let mut children = start(&place)?;
-    let outcome = show(arguments, &place, &children, &orders);
+    let stage =
+        Stage { arguments, place: &place, children: &children, broker: Mutex::new(broker), orders: &orders };
+    let outcome = stage.show();
     say("stopping");
+    let broker = stage.broker.into_inner().unwrap_or_else(PoisonError::into_inner);
     children.stop();
-    if let Some(broker) = &mut broker {
+    if let Some(mut broker) = broker {
         broker.stop();
     }
     outcome
+}
+
+fn stopped(when: &str) -> Failure {
+    Failure::Incomplete(format!("stopped by a signal {when}"))
 }
 
 /// One server, two workers with 4 slots.
@@ -85,42 +121,87 @@ fn start(place: &Place) -> Result<Children, Failure> {
     Ok(children)
 }
 
-fn show(arguments: &Arguments, place: &Place, children: &Children, orders: &EndOrders) -> Outcome {
-    let url = place.url();
-    let is_over = || orders.came_within(Duration::ZERO) || children.has_ended();
-    wait::until_ready(&url, is_over).map_err(|failure| children.explain(failure))?;
-    say(&format!("server ready: {url}"));
-    let client = Client::at(&url);
-    let job = format!("portfolio-{}", ulid::Ulid::generate().to_string().to_lowercase());
-    await_workers(&client, &is_over).map_err(|failure| children.explain(failure))?;
-    let began = Instant::now();
-    submit(&client, &job, arguments.tasks)?;
-    await_job(&client, &job, arguments.tasks, &is_over).map_err(|failure| children.explain(failure))?;
-    let spent = began.elapsed();
-    let is_right = summary::show(&client, POOL, &job, arguments.tasks, spent)?;
-    summary::hints(place, &url, &job);
-    if !arguments.exit {
-        say("up until Ctrl-C");
-        while !orders.came_within(Duration::from_millis(200)) && !children.has_ended() {}
+impl Stage<'_> {
+    fn show(&self) -> Outcome {
+        let url = self.place.url();
+        wait::until_ready_or(&url, || self.hindrance("before the server was ready"))?;
+        say(&format!("server ready: {url}"));
+        let client = Client::at(&url);
+        let job = format!("portfolio-{}", ulid::Ulid::generate().to_string().to_lowercase());
+        self.await_workers(&client)?;
+        let began = Instant::now();
+        submit(&client, &job, self.arguments.tasks)?;
+        self.await_job(&client, &job)?;
+        let spent = began.elapsed();
+        let summary = summary::Summary::gather(&client, POOL, &job, self.arguments.tasks, spent)?;
+        summary.show(self.place, self.arguments.json.json)?;
+        summary::hints(self.place, &url, &job);
+        if !self.arguments.exit {
+            say("up until Ctrl-C");
+            while !self.orders.came_within(Duration::from_millis(200)) {
+                if let Some(death) = self.death() {
+                    return Err(death);
+                }
+            }
+        }
+        let wrong = || Failure::Incomplete("the result is not as it must be".to_owned());
+        if summary.is_right() { Ok(()) } else { Err(wrong()) }
     }
-    if is_right { Ok(()) } else { Err(Failure::Incomplete("the result is not as it must be".to_owned())) }
-}
 
-/// Until both take work, so that the figures are those of the work.
-fn await_workers(client: &Client, is_over: &dyn Fn() -> bool) -> Outcome {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let path = format!("/v1/pools/{POOL}/workers?state=ACTIVE");
-    while client.list(&path, "workers", 100).map_or(0, |workers| workers.len()) < 2 {
-        if is_over() {
-            return Err(Failure::Incomplete("stopped before the workers had joined".to_owned()));
-        }
-        if Instant::now() >= deadline {
-            return Err(Failure::TimedOut("the workers have not joined within a minute".to_owned()));
-        }
-        std::thread::sleep(Duration::from_millis(100));
+    /// Why it can't go on.
+    fn hindrance(&self, when: &str) -> Option<Failure> {
+        if self.orders.came_within(Duration::ZERO) { Some(stopped(when)) } else { self.death() }
     }
-    say("two workers ready, 4 slots each");
-    Ok(())
+
+    /// A part that ended by itself, and what it wrote last.
+    fn death(&self) -> Option<Failure> {
+        let mut broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(broker) = broker.as_mut()
+            && !broker.is_running()
+        {
+            return Some(kafka::death(broker));
+        }
+        self.children.death()
+    }
+
+    /// Until both take work, so that the figures are those of the work.
+    fn await_workers(&self, client: &Client) -> Outcome {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let path = format!("/v1/pools/{POOL}/workers?state=ACTIVE");
+        while client.list(&path, "workers", 100).map_or(0, |workers| workers.len()) < 2 {
+            if let Some(failure) = self.hindrance("before the workers had joined") {
+                return Err(failure);
+            }
+            if Instant::now() >= deadline {
+                return Err(Failure::TimedOut("the workers have not joined within a minute".to_owned()));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        say("two workers ready, 4 slots each");
+        Ok(())
+    }
+
+    fn await_job(&self, client: &Client, job: &str) -> Outcome {
+        let count = u64::from(self.arguments.tasks);
+        let (mut progress, mut patience) = (Progress::new(count), Patience::until(None));
+        let path = format!("/v1/pools/{POOL}/jobs/{job}");
+        loop {
+            if let Some(failure) = self.hindrance("before the job was done") {
+                return Err(failure);
+            }
+            let answer = patience.weigh(client.raw_get(&path))?;
+            // Not everything may be applied yet.
+            if let Some(answer) = answer.filter(|answer| answer.status != 404) {
+                let row = parse(&answer)?;
+                let number = |field: &str| row.get(field).and_then(Value::as_u64).unwrap_or(0);
+                progress.show(number("ended"), count, &super::table::text(&row, "counts"));
+                if number("ended") >= count {
+                    return Ok(());
+                }
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
 }
 
 fn submit(client: &Client, job: &str, count: u32) -> Outcome {
@@ -128,40 +209,16 @@ fn submit(client: &Client, job: &str, count: u32) -> Outcome {
     let task = |seed: u32| {
         let command =
             [&program, "price-portfolio", "--seed", &seed.to_string(), "--paths", &PATHS.to_string()];
-        json!({"id": format!("{job}/{seed}"), "job": job, "command": command, "tags": {"kind": "demo"}})
+        let id = format!("{job}/{seed}");
+        let text = json!({"id": id, "job": job, "command": command, "tags": {"kind": "demo"}}).to_string();
+        Draft { pool: POOL.to_owned(), id, text }
     };
-    let tasks: Vec<Value> = (0..count).map(task).collect();
-    for chunk in tasks.chunks(CHUNK) {
-        let path = format!("/v1/tasks?pool={POOL}");
-        let answer = parse(&client.raw_post(&path, &json!({ "tasks": chunk }))?)?;
-        show_warnings(&answer);
+    let sent = send(client, &(0..count).map(task).collect::<Vec<_>>());
+    if let Some(failure) = sent.broken.or(sent.refused) {
+        return Err(failure);
     }
     say(&format!("submitted {count} tasks as job {job}"));
     Ok(())
-}
-
-fn await_job(client: &Client, job: &str, count: u32, is_over: &dyn Fn() -> bool) -> Outcome {
-    let mut progress = wait::Progress::new(u64::from(count));
-    let path = format!("/v1/pools/{POOL}/jobs/{job}");
-    loop {
-        let answer = client.raw_get(&path)?;
-        if answer.status == 200 {
-            let row = parse(&answer)?;
-            let number = |field: &str| row.get(field).and_then(Value::as_u64).unwrap_or(0);
-            progress.show(number("ended"), u64::from(count), &super::table::text(&row, "counts"));
-            if number("ended") >= u64::from(count) {
-                progress.finish();
-                return Ok(());
-            }
-        } else if answer.status != 404 {
-            parse(&answer)?;
-        }
-        if is_over() {
-            progress.finish();
-            return Err(Failure::Incomplete("stopped before the job was done".to_owned()));
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
 }
 
 /// In the user's cache, so that the next demo starts faster.

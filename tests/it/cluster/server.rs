@@ -96,11 +96,25 @@ impl Server {
 
     /// SIGTERM, and waits for the end.
     pub(crate) fn stop(&mut self) -> Option<i32> {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        self.signal(nix::sys::signal::Signal::SIGTERM);
+        self.await_end()
+    }
+
+    /// SIGHUP, as a terminal sends it that is closed.
+    pub(crate) fn hang_up(&mut self) {
+        self.signal(nix::sys::signal::Signal::SIGHUP);
+    }
+
+    /// Waits for the end, and says with which code.
+    pub(crate) fn await_end(&mut self) -> Option<i32> {
         let words = last_lines(&self.log_path());
-        await_some("the server's end after SIGTERM", || words.clone(), || self.child.try_wait().unwrap())
+        await_some("the server's end after a signal", || words.clone(), || self.child.try_wait().unwrap())
             .code()
+    }
+
+    fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
     }
 
     /// After a kill or stop: again, with the same state, on the same port.
