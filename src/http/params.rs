@@ -2,7 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts as RequestParts;
-use yardmaster_topologies::id::{BadName, Pool};
+use yardmaster_topologies::id::{BadName, Pool, TaskId};
 
 use super::problem::{Answer, Problem};
 
@@ -142,9 +142,14 @@ fn percent_decode(raw: &str) -> Option<String> {
 }
 
 /// A task or job id as one segment of a path.
-pub(crate) fn segment(id: &str) -> String {
+fn segment(id: &str) -> String {
     // Of the characters that ids may have, only this one means something in a path.
     id.replace('/', "%2F")
+}
+
+/// A task as a path names it.
+pub(crate) fn task_href(pool: &Pool, id: &TaskId) -> String {
+    format!("/v1/pools/{pool}/tasks/{}", segment(id.as_str()))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use yardmaster_topologies::wire::Defaults;
 use crate::kafka::{Connection, KafkaFailure, Submitter, Tail};
 
 pub(crate) use crate::kafka::{Position, TailRecord};
-pub(crate) use crate::runtime::{Location, OwnedPartition, Registry};
+pub(crate) use crate::runtime::{Decision, Location, OwnedPartition, Registry, Waiter};
 
 /// An answer that comes later.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -23,6 +23,11 @@ impl Token {
         *last = (*last).max(position.offset);
     }
 
+    /// Adds the places of another token.
+    pub(crate) fn merge(&mut self, other: Self) {
+        other.0.into_iter().for_each(|(partition, offset)| self.add(Position { partition, offset }));
+    }
+
     /// Reads a token that a client got before.
     pub(crate) fn parse(text: &str) -> Answer<Self> {
         let bad = || Problem::bad_field("min_position", "is not a position that this server gave out");

@@ -13,11 +13,10 @@ use yardmaster_topologies::task::TaskState;
 use super::locate::{caught_up, min_position, read};
 use super::lookup::{Found, Horizon, find};
 use super::page::Page;
-use super::params::{Params, behind, decoded, path_name};
+use super::params::{Params, behind, decoded, path_name, task_href};
 use super::parts::App;
 use super::pools::pools_of;
 use super::problem::{Answer, Problem};
-use super::submit::task_href;
 use super::task_list::{Filter, list};
 use super::task_view::{TaskDetail, TaskView};
 

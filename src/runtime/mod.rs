@@ -16,9 +16,11 @@ mod server;
 mod session;
 mod step;
 mod take;
+mod waiters;
 
 pub use clock::wall;
 pub use names::Names;
 pub use placement::place;
 pub use registry::{Committed, Location, OwnedPartition, Registry};
 pub use server::Server;
+pub use waiters::{Asked, Decision, Waiter};

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use yardmaster_state::{NextOffset, Store};
-use yardmaster_topologies::id::Pool;
-use yardmaster_topologies::wire::Event;
+use yardmaster_topologies::driver::CommandInput;
+use yardmaster_topologies::effect::Effect;
+use yardmaster_topologies::id::{Pool, RequestId};
 
+use super::waiters::{Asked, Waiter, Waiters};
 use crate::kafka::partition_of;
 
 /// How far a processor has committed. It only grows while the partition stays here.
@@ -48,15 +50,19 @@ pub struct Registry {
     partitions: i32,
     owned: RwLock<BTreeMap<i32, Arc<OwnedPartition>>>,
     elsewhere: RwLock<BTreeMap<i32, String>>,
-    decisions: broadcast::Sender<Arc<Event>>,
+    waiters: Waiters,
 }
 
 impl Registry {
     /// An instance that owns nothing yet, of a namespace with `partitions` partitions.
     #[must_use]
     pub fn new(partitions: i32) -> Self {
-        let (decisions, _) = broadcast::channel(16_384);
-        Self { partitions, owned: RwLock::default(), elsewhere: RwLock::default(), decisions }
+        Self {
+            partitions,
+            owned: RwLock::default(),
+            elsewhere: RwLock::default(),
+            waiters: Waiters::default(),
+        }
     }
 
     /// How many partitions the namespace has.
@@ -106,14 +112,19 @@ impl Registry {
         *self.elsewhere.write().unwrap_or_else(PoisonError::into_inner) = owners;
     }
 
-    /// Committed `Accepted` and `Refused` events, for requests that wait for the decision.
-    pub fn decisions(&self) -> broadcast::Receiver<Arc<Event>> {
-        self.decisions.subscribe()
+    /// Waits for what is decided about so many commands of a request. To be called before the first of them is sent.
+    pub fn wait_for(&self, id: RequestId, commands: usize) -> Waiter {
+        self.waiters.wait_for(id, commands)
     }
 
-    /// Told by a processor after its commit.
-    pub fn release(&self, event: Arc<Event>) {
-        // Nobody waits: that is the usual case and not an error.
-        drop(self.decisions.send(event));
+    /// Those of a batch's commands that a request here waits for.
+    #[must_use]
+    pub fn asked(&self, commands: &[CommandInput]) -> Asked {
+        self.waiters.asked(commands)
+    }
+
+    /// Told by a processor after the commit of the batch that these commands were in.
+    pub fn answer(&self, asked: Asked, effects: &[Effect]) {
+        self.waiters.answer(asked, effects);
     }
 }

@@ -1,6 +1,6 @@
 //! One partition in memory behind the routes.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +18,7 @@ use yardmaster_topologies::id::{Incarnation, Pool, WorkerName};
 use yardmaster_topologies::settings::Settings;
 use yardmaster_topologies::task::{Json, Report};
 use yardmaster_topologies::time::{Now, ProcessorMs, WallMs};
-use yardmaster_topologies::wire::{Defaults, Event, ToWorker, decode_command};
+use yardmaster_topologies::wire::{Defaults, ToWorker, decode_command};
 
 use crate::config::Config;
 use crate::http::guard::Guard;
@@ -45,6 +45,12 @@ pub(super) struct Cluster {
     settings: Settings,
     /// What is sent waits: nothing is decided.
     pub(super) is_stalled: AtomicBool,
+    /// What is decided is committed, but who waits isn't told: as when the processor breaks right after its commit.
+    pub(super) is_mute: AtomicBool,
+    /// The broker takes so many commands more, then doesn't answer any more.
+    pub(super) takes: AtomicUsize,
+    /// Commands that are on their way at once, and the most of them so far.
+    pub(super) on_the_way: [AtomicUsize; 2],
     /// The broker doesn't answer.
     pub(super) is_away: AtomicBool,
 }
@@ -66,6 +72,9 @@ impl Cluster {
             told,
             settings,
             is_stalled: AtomicBool::new(false),
+            is_mute: AtomicBool::new(false),
+            takes: AtomicUsize::new(usize::MAX),
+            on_the_way: [AtomicUsize::new(0), AtomicUsize::new(0)],
             is_away: AtomicBool::new(false),
         });
         cluster.own();
@@ -98,16 +107,15 @@ impl Cluster {
             wall: WallMs(u64::try_from(wall).unwrap()),
         };
         let input = BatchInput { local, status, commands, now, rewrite: vec![] };
+        let asked = self.registry.asked(&input.commands);
         let decided = inside.grid.decide(self.store.as_ref(), input).unwrap();
         self.store.commit(&decided.batch).unwrap();
         self.told.send_replace(inside.committed);
+        if !self.is_mute.load(Ordering::Relaxed) {
+            self.registry.answer(asked, &decided.effects);
+        }
         for effect in decided.effects {
             match effect {
-                Effect::Publish { event }
-                    if matches!(event, Event::Accepted { .. } | Event::Refused { .. }) =>
-                {
-                    self.registry.release(Arc::new(event));
-                }
                 Effect::Send { message: ToWorker::Assign { attempt, .. }, .. } => {
                     inside.assigned.push(attempt)
                 }
@@ -208,7 +216,13 @@ struct Sink(Arc<Cluster>);
 impl CommandSink for Sink {
     fn send<'a>(&'a self, _: &'a Pool, value: Vec<u8>) -> Later<'a, Result<Position, String>> {
         Box::pin(async move {
-            if self.0.is_away.load(Ordering::Relaxed) {
+            let [now, most] = &self.0.on_the_way;
+            most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            now.fetch_sub(1, Ordering::Relaxed);
+            let is_full =
+                self.0.takes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+            if self.0.is_away.load(Ordering::Relaxed) || is_full.is_err() {
                 return Err("no broker".to_owned());
             }
             let command = decode_command(&value, &Defaults::from(&self.0.settings)).unwrap();

@@ -10,7 +10,6 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 use yardmaster_state::{Checkpoint, MemoryStore, NextOffset, Store};
 use yardmaster_topologies::driver::{BatchInput, CommandInput, Grid};
-use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::event::Local;
 use yardmaster_topologies::id::Pool;
 use yardmaster_topologies::settings::Settings;
@@ -45,6 +44,7 @@ impl Fake {
             now: Now { processor: ProcessorMs(wall.0), wall },
             ..BatchInput::default()
         };
+        let asked = self.registry.asked(&input.commands);
         let mut decided = grid.decide(self.store.as_ref(), input).unwrap();
         decided.batch.checkpoint = Some(Checkpoint { wall_ms: wall.0, ..Checkpoint::default() });
         self.store.commit(&decided.batch).unwrap();
@@ -52,11 +52,7 @@ impl Fake {
         *next += 1;
         let tasks = NextOffset(*next);
         self.committed.send_modify(|at| at.tasks = tasks);
-        for effect in decided.effects {
-            if let Effect::Publish { event } = effect {
-                self.registry.release(Arc::new(event));
-            }
-        }
+        self.registry.answer(asked, &decided.effects);
         position
     }
 }

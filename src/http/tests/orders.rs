@@ -125,3 +125,45 @@ async fn draining_reaches_the_worker() {
     let unknown = cluster.post("/v1/pools/default/workers/w9/drain?wait=applied", "").await;
     assert_eq!(unknown.problem(404).0, "unknown_worker");
 }
+
+#[tokio::test]
+async fn applied_is_said_only_when_the_processor_says_it() {
+    let cluster = Cluster::new();
+    cluster.post("/v1/tasks?wait=applied", r#"{"id":"t-1"}"#).await.ok(201);
+    cluster.is_mute.store(true, Ordering::Relaxed);
+    // Refused, and committed: but nobody says so. A commit without a refusal must not be taken for success.
+    let order = cluster.post("/v1/pools/default/tasks/t-9/cancel?wait=applied&wait_ms=200", "").await.ok(202);
+    assert!(order["note"].is_string() && order.get("outcome").is_none(), "{order}");
+    let sent =
+        cluster.post("/v1/tasks?wait=applied&wait_ms=200", r#"{"id":"t-1","priority":3}"#).await.ok(202);
+    assert_eq!(sent["tasks"][0]["outcome"], "undecided");
+}
+
+#[tokio::test]
+async fn pools_are_sent_side_by_side_and_each_in_order() {
+    let cluster = Cluster::new();
+    let list: Vec<String> = (0..40).map(|n| format!(r#"{{"id":"t-{n}","pool":"p-{}"}}"#, n % 20)).collect();
+    let sent = cluster.post("/v1/tasks?wait=applied", &format!("[{}]", list.join(","))).await.ok(201);
+    assert!(sent["tasks"].as_array().unwrap().iter().all(|task| task["outcome"] == "accepted"));
+    assert_eq!(cluster.sent(), 20);
+    assert_eq!(cluster.on_the_way[1].load(Ordering::Relaxed), 20);
+}
+
+#[tokio::test]
+async fn a_submit_that_fails_half_way_says_how_far_it_came() {
+    let cluster = Cluster::new();
+    cluster.takes.store(1, Ordering::Relaxed);
+    let list: Vec<String> = (0..1_001).map(|n| format!(r#"{{"id":"t-{n}"}}"#)).collect();
+    let reply = cluster.post("/v1/tasks", &format!("[{}]", list.join(","))).await;
+    assert_eq!(reply.problem(503).0, "broker");
+    let body = reply.json();
+    let outcome = |place: usize| body["tasks"][place]["outcome"].as_str().unwrap();
+    assert_eq!((outcome(0), outcome(999), outcome(1_000)), ("sent", "sent", "unknown"));
+    assert_eq!(body["position"], "p1.0-0");
+    assert!(body["request_id"].is_string());
+    assert!(body["remedy"].as_str().unwrap().starts_with("send the same again"), "{}", body["remedy"]);
+
+    let body = cluster.post("/v1/tasks", "[{},{}]").await.json();
+    assert!(body["remedy"].as_str().unwrap().contains("the ids in `tasks`"), "{}", body["remedy"]);
+    assert!(body.get("position").is_none() && body["tasks"][1]["outcome"] == "unknown");
+}
