@@ -14,7 +14,7 @@ use yardmaster_topologies::wire::{RECORD_BYTES_MAX, SpecJson};
 use yardmaster_topologies::worker::WorkerState;
 
 use super::locate::read;
-use super::page::Page;
+use super::page::{LEFT_OUT, Page, SMALL_ROW};
 use super::parts::{App, Location, OwnedPartition};
 use super::problem::{Answer, Problem};
 
@@ -96,7 +96,7 @@ async fn has_worker(owned: &Arc<OwnedPartition>, pool: &Pool) -> Answer<bool> {
         page.walk::<WorkerTable>(view, &prefix, &mut |_, bytes| {
             let state = WorkerTable::decode(bytes)?.state;
             found |= matches!(state, WorkerState::Joining | WorkerState::Active);
-            Ok(found)
+            Ok(if found { SMALL_ROW } else { LEFT_OUT })
         })?;
         Ok(found || page.has_more())
     })

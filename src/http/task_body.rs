@@ -202,7 +202,9 @@ fn check_depth(text: &str) -> Answer<()> {
         }
         // The list around the tasks comes on top of what one record may have.
         if depth > DEPTH_MAX + 2 {
-            return Err(Problem::bad_body("the body is nested too deep").limit(DEPTH_MAX.to_string()));
+            return Err(Problem::bad_body("the body is nested too deep")
+                .limit(DEPTH_MAX.to_string())
+                .remedy("nest it less, or send what is nested as text"));
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use yardmaster_state::{NextOffset, Store};
@@ -33,6 +34,29 @@ pub struct OwnedPartition {
     pub store: Arc<dyn Store>,
     /// Changes with every commit: a reader waits on it for its own write.
     pub committed: watch::Receiver<Committed>,
+    /// Becomes true when it is not served here any more.
+    has_left: watch::Sender<bool>,
+}
+
+impl OwnedPartition {
+    /// A partition that is restored.
+    #[must_use]
+    pub fn new(partition: i32, store: Arc<dyn Store>, committed: watch::Receiver<Committed>) -> Self {
+        Self { partition, store, committed, has_left: watch::channel(false).0 }
+    }
+
+    /// Whether it has left. Long reads look: a store that somebody still reads stays open, and can't be opened again.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        *self.has_left.borrow()
+    }
+
+    /// Waits until it has left.
+    pub async fn closed(&self) {
+        let mut left = self.has_left.subscribe();
+        // An error would mean that its sender is gone, which lives as long as this.
+        drop(left.wait_for(|left| *left).await);
+    }
 }
 
 /// Where a pool's state can be asked for.
@@ -51,6 +75,8 @@ pub struct Registry {
     owned: RwLock<BTreeMap<i32, Arc<OwnedPartition>>>,
     elsewhere: RwLock<BTreeMap<i32, String>>,
     waiters: Waiters,
+    /// When the placement was last seen.
+    placed_at: RwLock<Option<Instant>>,
 }
 
 impl Registry {
@@ -62,6 +88,7 @@ impl Registry {
             owned: RwLock::default(),
             elsewhere: RwLock::default(),
             waiters: Waiters::default(),
+            placed_at: RwLock::default(),
         }
     }
 
@@ -102,14 +129,25 @@ impl Registry {
         self.owned.write().unwrap_or_else(PoisonError::into_inner).insert(partition, Arc::new(owned));
     }
 
-    /// A partition is not served here any more.
+    /// A partition is not served here any more: reads that take long give its store back.
     pub fn remove(&self, partition: i32) {
-        self.owned.write().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+        let left = self.owned.write().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+        if let Some(left) = left {
+            left.has_left.send_replace(true);
+        }
     }
 
-    /// The placement, as far as it concerns others.
+    /// The placement as it is now, as far as it concerns others: who serves which partition.
     pub fn place_elsewhere(&self, owners: BTreeMap<i32, String>) {
         *self.elsewhere.write().unwrap_or_else(PoisonError::into_inner) = owners;
+        *self.placed_at.write().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether the placement was seen within a time: an instance that is cut off from Kafka may have lost everything.
+    #[must_use]
+    pub fn is_following(&self, within: Duration) -> bool {
+        let placed_at = *self.placed_at.read().unwrap_or_else(PoisonError::into_inner);
+        placed_at.is_some_and(|at| at.elapsed() < within)
     }
 
     /// Waits for what is decided about so many commands of a request. To be called before the first of them is sent.

@@ -1,5 +1,6 @@
 //! One partition in memory behind the routes.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -10,13 +11,14 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt;
-use yardmaster_state::{MemoryStore, NextOffset, Store};
+use yardmaster_state::{MemoryStore, NextOffset, Store, Txn, read_row};
 use yardmaster_topologies::driver::{BatchInput, CommandInput, Grid};
 use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::event::{AttemptRef, Local, Status, StatusKind};
-use yardmaster_topologies::id::{Incarnation, Pool, WorkerName};
+use yardmaster_topologies::id::{Incarnation, Pool, TaskId, WorkerName};
 use yardmaster_topologies::settings::Settings;
-use yardmaster_topologies::task::{Json, Report};
+use yardmaster_topologies::tables::{HistoryKey, HistoryTable, TaskTable};
+use yardmaster_topologies::task::{EndedTask, Json, Report, TaskRow};
 use yardmaster_topologies::time::{Now, ProcessorMs, WallMs};
 use yardmaster_topologies::wire::{Defaults, ToWorker, decode_command};
 
@@ -43,6 +45,7 @@ pub(super) struct Cluster {
     registry: Arc<Registry>,
     told: watch::Sender<Committed>,
     settings: Settings,
+    pub(super) instance_timeout: Duration,
     /// What is sent waits: nothing is decided.
     pub(super) is_stalled: AtomicBool,
     /// What is decided is committed, but who waits isn't told: as when the processor breaks right after its commit.
@@ -61,6 +64,11 @@ pub(super) fn pool() -> Pool {
 
 impl Cluster {
     pub(super) fn new() -> Arc<Self> {
+        Self::of(1)
+    }
+
+    /// Of a namespace with so many partitions: the first one is here.
+    pub(super) fn of(partitions: i32) -> Arc<Self> {
         let committed = Committed { tasks: NextOffset(0), status: NextOffset(0), sequence: 0, at_ms: 0 };
         let (told, _) = watch::channel(committed);
         let settings = Config::load(None, &[]).unwrap().settings;
@@ -68,9 +76,10 @@ impl Cluster {
         let cluster = Arc::new(Self {
             inside: Mutex::new(inside),
             store: Arc::new(MemoryStore::new()),
-            registry: Arc::new(Registry::new(1)),
+            registry: Arc::new(Registry::new(partitions)),
             told,
             settings,
+            instance_timeout: Duration::from_secs(3_600),
             is_stalled: AtomicBool::new(false),
             is_mute: AtomicBool::new(false),
             takes: AtomicUsize::new(usize::MAX),
@@ -84,7 +93,30 @@ impl Cluster {
 
     pub(super) fn own(&self) {
         let store: Arc<dyn Store> = self.store.clone();
-        self.registry.add(OwnedPartition { partition: 0, store, committed: self.told.subscribe() });
+        self.registry.add(OwnedPartition::new(0, store, self.told.subscribe()));
+        self.registry.place_elsewhere(BTreeMap::new());
+    }
+
+    /// Writes rows that no command would bring.
+    pub(super) fn write(&self, rows: impl FnOnce(&mut Txn<'_>)) {
+        let mut txn = Txn::new(self.store.as_ref());
+        rows(&mut txn);
+        let batch = txn.finish();
+        self.store.commit(&batch).unwrap();
+    }
+
+    /// How many hold the store: more than two are reads.
+    pub(super) fn holders(&self) -> usize {
+        Arc::strong_count(&self.store)
+    }
+
+    /// The record of a task that has ended.
+    pub(super) fn record(&self, id: &str) -> EndedTask {
+        let id = TaskId::parse(id).unwrap();
+        let row = read_row::<TaskTable>(self.store.as_ref(), &(pool(), id.clone())).unwrap();
+        let Some(TaskRow::Done(marker)) = row else { panic!("{id} has not ended") };
+        let key = HistoryKey::of(&pool(), &id, marker.state, marker.at);
+        read_row::<HistoryTable>(self.store.as_ref(), &key).unwrap().unwrap()
     }
 
     pub(super) fn registry(&self) -> &Registry {
@@ -190,6 +222,7 @@ impl Cluster {
             metrics: Arc::new(|| "yardmaster_up 1\n".to_owned()),
             settings: self.settings.clone(),
             access,
+            instance_timeout: self.instance_timeout,
         }
     }
 
@@ -240,8 +273,12 @@ impl CommandSink for Sink {
 pub(super) struct Silence;
 
 impl EventFeed for Silence {
-    fn open(&self, _: Option<Vec<i64>>) -> Result<Box<dyn EventStream>, FeedError> {
+    fn open(&self, _: Vec<i64>) -> Result<Box<dyn EventStream>, FeedError> {
         Ok(Box::new(Self))
+    }
+
+    fn ends(&self) -> Result<Vec<i64>, FeedError> {
+        Ok(vec![0])
     }
 }
 
@@ -275,6 +312,7 @@ impl Reply {
         let body = self.json();
         assert_eq!(body["status"], status);
         assert!(body["title"].is_string() && body["detail"].is_string(), "{body}");
+        assert!(status >= 500 || body["remedy"].is_string(), "the way out is not named: {body}");
         let code = body["type"].as_str().unwrap().strip_prefix("urn:yardmaster:problem:").unwrap().to_owned();
         (code, body["field"].as_str().unwrap_or_default().to_owned())
     }

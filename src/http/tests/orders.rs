@@ -4,7 +4,10 @@ use std::sync::atomic::Ordering;
 
 use axum::http::header;
 
-use super::cluster::Cluster;
+use yardmaster_topologies::id::TaskId;
+use yardmaster_topologies::tables::TaskTable;
+
+use super::cluster::{Cluster, pool};
 
 #[tokio::test]
 async fn a_submit_is_acknowledged_and_can_be_read_at_its_position() {
@@ -102,15 +105,46 @@ async fn cancel_and_requeue_go_through_the_whole_life() {
     assert_eq!(cancelled["outcome"], "applied");
     let shown = cluster.get(task).await.ok(200);
     assert_eq!((&shown["state"], &shown["source"]), (&"CANCELLED".into(), &"history".into()), "{shown}");
-    // What was wished for holds already.
-    cluster.post(&format!("{task}/cancel?wait=applied"), "").await.ok(200);
+    let again = cluster.post(&format!("{task}/cancel"), "").await;
+    assert_eq!(again.problem(409), ("already_terminal".into(), "id".into()));
+    assert_eq!(again.json()["state"], "CANCELLED");
     let unknown = cluster.post("/v1/pools/default/tasks/t-9/cancel?wait=applied", "").await;
     assert_eq!(unknown.problem(404).0, "unknown_task");
-    cluster.post(&format!("{task}/requeue?wait=applied"), "{}").await.ok(200);
+    let reason = r#"{"reason":"the book was right after all"}"#;
+    cluster.post(&format!("{task}/requeue?wait=applied"), reason).await.ok(200);
     let reply = cluster.get(task).await;
     let shown = reply.ok(200);
     assert_eq!((&shown["state"], &shown["generation"]), (&"QUEUED".into(), &1.into()));
     assert!(reply.text.contains("12345678901234567890"), "the payload is as it was: {}", reply.text);
+}
+
+#[tokio::test]
+async fn a_task_that_only_history_knows_is_to_be_submitted_again() {
+    let cluster = Cluster::new();
+    cluster.post("/v1/tasks?wait=applied", r#"{"id":"t-1","command":["true"],"priority":7}"#).await.ok(201);
+    cluster.post("/v1/pools/default/tasks/t-1/cancel?wait=applied", "").await.ok(200);
+    let key = (pool(), TaskId::parse("t-1").unwrap());
+    cluster.write(|txn| txn.delete::<TaskTable>(&key).unwrap());
+    let reply = cluster.post("/v1/pools/default/tasks/t-1/requeue?wait=applied", "").await;
+    assert_eq!(reply.problem(409).0, "forgotten");
+    let spec = reply.json()["spec"].clone();
+    assert_eq!(spec["priority"], 7);
+    cluster.post("/v1/tasks?wait=applied", &spec.to_string()).await.ok(201);
+}
+
+#[tokio::test]
+async fn limits_are_named_in_problems() {
+    let cluster = Cluster::new();
+    let long = "x".repeat(70_000);
+    for (body, limit) in [
+        (format!(r#"{{"payload":"{long}"}}"#), "65536 bytes (limits.payload_bytes_max)"),
+        (format!(r#"[{{"env":{{"A":"{long}"}}}}]"#), "65536 bytes"),
+        (format!(r#"{{"tasks":[{{"tags":{{"a":"{}"}}}}]}}"#, "v".repeat(129)), "128 bytes"),
+    ] {
+        let reply = cluster.post("/v1/tasks", &body).await;
+        assert_eq!(reply.problem(422).0, "limit");
+        assert_eq!(reply.json()["limit"], limit);
+    }
 }
 
 #[tokio::test]
