@@ -19,7 +19,7 @@ use super::views::{Numbers, QueueView, TagView};
 /// A page of queues.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct QueuePage {
-    /// By name, shorter names first.
+    /// By name.
     queues: Vec<QueueView>,
     /// For the next page; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,7 +29,7 @@ pub(crate) struct QueuePage {
 /// A page of tags.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TagPage {
-    /// By name and value, shorter ones first.
+    /// By name and value.
     tags: Vec<TagView>,
     /// For the next page; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]

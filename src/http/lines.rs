@@ -25,6 +25,9 @@ pub(crate) enum Cut {
     /// The client has gone, or takes too long.
     #[error("the client does not read")]
     Unread,
+    /// Its writer is gone: it failed, and says elsewhere why.
+    #[error("the answer ended early")]
+    Early,
     /// The rows are not here any more.
     #[error("the partition has left this instance")]
     Left,
@@ -101,7 +104,7 @@ impl Stream for Reading {
             }
             None => {
                 self.has_ended = true;
-                Some(Err(Cut::Unread))
+                Some(Err(Cut::Early))
             }
         })
     }

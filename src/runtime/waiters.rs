@@ -54,7 +54,10 @@ impl Waiters {
     pub(super) fn asked(&self, commands: &[CommandInput]) -> Asked {
         let senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut asked = BTreeMap::new();
-        for command in commands.iter().filter(|_| !senders.is_empty()) {
+        if senders.is_empty() {
+            return Asked(asked);
+        }
+        for command in commands {
             let (pool, id) = match command {
                 CommandInput::Command(command) => (&command.pool, command.request_id.as_ref()),
                 CommandInput::Refused { pool, request_id, .. } => (pool, request_id.as_ref()),

@@ -8,6 +8,7 @@
 
 mod checker;
 mod cluster;
+mod doors;
 mod instances;
 mod kills;
 mod life;
