@@ -81,7 +81,7 @@ fn remedy_of(reason: RefusedReason) -> &'static str {
 
 /// The limit that holds for a field of a task.
 pub(crate) fn limit_of(field: &str, limits: &Limits) -> Option<String> {
-    let mut parts = field.split('.').skip_while(|part| part.starts_with("task") || part.starts_with('['));
+    let mut parts = field.split('.').skip_while(|part| *part == "task");
     let bytes = |max: usize| format!("{max} bytes");
     Some(match (parts.next()?, parts.next()) {
         ("payload", None) => format!("{} bytes (limits.payload_bytes_max)", limits.payload_bytes_max),
@@ -91,6 +91,7 @@ pub(crate) fn limit_of(field: &str, limits: &Limits) -> Option<String> {
         ("command", None) => COMMAND_ARGS_MAX.to_string(),
         ("env", None) => bytes(ENV_BYTES_MAX),
         ("cwd", None) => bytes(PATH_BYTES_MAX),
+        ("tasks", None) => format!("{} (limits.submit_many_max)", limits.submit_many_max),
         (_, _) => return None,
     })
 }

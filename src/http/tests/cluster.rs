@@ -20,7 +20,7 @@ use yardmaster_topologies::settings::Settings;
 use yardmaster_topologies::tables::{HistoryKey, HistoryTable, TaskTable};
 use yardmaster_topologies::task::{EndedTask, Json, Report, TaskRow};
 use yardmaster_topologies::time::{Now, ProcessorMs, WallMs};
-use yardmaster_topologies::wire::{Defaults, ToWorker, decode_command};
+use yardmaster_topologies::wire::{Defaults, Refusal, RefusedReason, ToWorker, decode_command};
 
 use crate::config::Config;
 use crate::http::guard::Guard;
@@ -95,6 +95,25 @@ impl Cluster {
         let store: Arc<dyn Store> = self.store.clone();
         self.registry.add(OwnedPartition::new(0, store, self.told.subscribe()));
         self.registry.place_elsewhere(BTreeMap::new());
+    }
+
+    /// What was sent and is not decided is refused as a whole, as a command that names no single task.
+    pub(super) fn refuse_sent(&self) {
+        let sent = std::mem::take(&mut self.inside.lock().unwrap().sent);
+        let refused = sent.into_iter().map(|value| {
+            let command = decode_command(&value, &Defaults::from(&self.settings)).unwrap();
+            let refusal = Refusal {
+                action: "submit".to_owned(),
+                id: None,
+                job: None,
+                worker: None,
+                reason: RefusedReason::Limit,
+                field: Some("tasks".to_owned()),
+                detail: "too many tasks".to_owned(),
+            };
+            CommandInput::Refused { pool: command.pool, request_id: command.request_id, refusal }
+        });
+        self.batch(vec![], vec![], refused.collect());
     }
 
     /// Writes rows that no command would bring.

@@ -174,6 +174,27 @@ async fn applied_is_said_only_when_the_processor_says_it() {
 }
 
 #[tokio::test]
+async fn a_command_that_is_refused_as_a_whole_refuses_its_tasks() {
+    let cluster = Cluster::new();
+    cluster.is_stalled.store(true, Ordering::Relaxed);
+    let waiting = {
+        let cluster = cluster.clone();
+        tokio::spawn(async move {
+            cluster.post("/v1/tasks?wait=applied&wait_ms=20000", r#"[{"id":"a"},{"id":"b"}]"#).await
+        })
+    };
+    while cluster.sent() == 0 {
+        tokio::task::yield_now().await;
+    }
+    cluster.refuse_sent();
+    let reply = waiting.await.unwrap();
+    assert_eq!(reply.problem(422), ("limit".into(), "tasks".into()));
+    let outcomes =
+        reply.json()["tasks"].as_array().unwrap().iter().map(|t| t["outcome"].clone()).collect::<Vec<_>>();
+    assert_eq!(outcomes, ["refused", "refused"]);
+}
+
+#[tokio::test]
 async fn pools_are_sent_side_by_side_and_each_in_order() {
     let cluster = Cluster::new();
     let list: Vec<String> = (0..40).map(|n| format!(r#"{{"id":"t-{n}","pool":"p-{}"}}"#, n % 20)).collect();
