@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use tokio::sync::watch;
@@ -13,12 +13,13 @@ use crate::config::Config;
 use crate::http;
 use crate::runtime::Server;
 
-/// A graceful stop commits and hands over; it must not hang its user.
+/// A graceful stop commits, hands over and ends what is open; all of it together must not hang its user.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 const EXAMPLES: &str = "\
 Examples:
   yardmaster server --kafka broker-1:9092 --state-dir /var/lib/yardmaster
+  yardmaster server --http 0.0.0.0:9733 --token-file /etc/yardmaster/tokens --set http.advertise=http://grid-1:9733
   YARDMASTER_HTTP_LISTEN=127.0.0.1:9744 yardmaster server --config yardmaster.toml
 `yardmaster config show` lists every key; each can be set in the file, as YARDMASTER_<KEY>, or with --set.";
 
@@ -40,6 +41,12 @@ pub(crate) struct ConfigArgs {
     /// Where to serve HTTP, IP:PORT.
     #[arg(long, value_name = "IP:PORT")]
     pub(crate) http: Option<String>,
+    /// A file of bearer tokens, one a line: who has none of them is not let in.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Serve other addresses than loopback without tokens.
+    #[arg(long)]
+    pub(crate) insecure: bool,
     /// Any key of the configuration: KEY=VALUE.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
@@ -72,6 +79,8 @@ impl ConfigArgs {
             ("state_dir", state_dir),
             ("namespace", self.namespace.clone()),
             ("http.listen", self.http.clone()),
+            ("http.token_file", self.token_file.as_ref().map(|path| path.display().to_string())),
+            ("http.insecure", self.insecure.then(|| "true".to_owned())),
         ];
         overrides.extend(flags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
         Ok(Config::load(self.config.as_deref(), &overrides)?)
@@ -99,16 +108,19 @@ pub(crate) struct Running {
 
 /// Starts the processors and HTTP; returns when the address is bound.
 pub(crate) fn start(config: Config) -> Result<Running, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let listen = config.http_listen;
-    let listener = runtime
-        .block_on(http::bind(listen))
-        .map_err(|error| Failure::Incomplete(format!("http.listen = {listen}: {error}")))?;
+    // First of all: a server that must not be served must not touch the cluster either.
+    config.check_listener()?;
     let access = http::Access {
         token_file: config.http_token_file.clone(),
         insecure: config.http_insecure,
         advertise: config.http_advertise.clone(),
     };
+    let listen = config.http_listen;
+    http::admit(&access, listen).map_err(|error| Failure::Usage(error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let listener = runtime
+        .block_on(http::bind(listen))
+        .map_err(|error| Failure::Incomplete(format!("http.listen = {listen}: {error}")))?;
     let server = Server::start(config)?;
     let figures = Arc::clone(&server);
     let sink: Arc<dyn http::CommandSink> = Arc::clone(&server.submitter) as Arc<dyn http::CommandSink>;
@@ -123,12 +135,16 @@ pub(crate) fn start(config: Config) -> Result<Running, Failure> {
         feed: Arc::new(feed),
         metrics: Arc::new(move || figures.render_metrics()),
         settings: server.config.settings.clone(),
+        instance_timeout: server.config.instance_timeout,
         access,
     };
     let (shutdown, told) = watch::channel(false);
-    let serving = std::thread::Builder::new()
-        .name("http".to_owned())
-        .spawn(move || runtime.block_on(http::serve(parts, listener, told)))?;
+    let serving = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
+        let served = runtime.block_on(http::serve(parts, listener, told));
+        // Reads that are still going on are not waited for.
+        runtime.shutdown_background();
+        served
+    })?;
     tracing::info!(url = %server.config.http_advertise, namespace = server.config.namespace, "serving");
     Ok(Running { server, shutdown, serving })
 }
@@ -139,13 +155,25 @@ impl Running {
         self.serving.is_finished()
     }
 
-    /// Stops HTTP, commits, releases the partitions.
+    /// Commits and releases the partitions while HTTP still says where they are, then stops HTTP.
     pub(crate) fn stop(self) -> Outcome {
+        let deadline = Instant::now() + STOP_PATIENCE;
+        let mut is_clean = self.server.stop(STOP_PATIENCE.saturating_sub(http::END_TIMEOUT));
         self.shutdown.send_replace(true);
-        let served = self.serving.join();
-        let is_clean = self.server.stop(STOP_PATIENCE);
-        if let Ok(Err(error)) = served {
-            return Err(Failure::Incomplete(error.to_string()));
+        while !self.serving.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // A thread that still runs then is left to the end of the process.
+        if self.serving.is_finished() {
+            match self.serving.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(Failure::Incomplete(error.to_string())),
+                Err(_) => {
+                    return Err(Failure::Incomplete("the HTTP thread panicked: see the log".to_owned()));
+                }
+            }
+        } else {
+            is_clean = false;
         }
         if !is_clean {
             tracing::warn!("not everything stopped in time: the next start recovers it");

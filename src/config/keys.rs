@@ -63,18 +63,21 @@ pub const KEYS: &[Key] = &[
     key!(
         "http.advertise",
         "",
-        "URL under which other instances and clients reach this one; http://<listen> when empty",
+        "URL under which other instances and clients reach this one; http://<listen> when empty, which needs an address and a port",
         |c, v| c.http_advertise = v.to_owned()
     ),
     key!(
         "http.token_file",
         "",
-        "file of bearer tokens, one a line; needed for any address but loopback",
+        "file of bearer tokens, one a line (--token-file); needed for any address but loopback",
         |c, v| c.http_token_file = (!v.is_empty()).then(|| v.into())
     ),
-    key!("http.insecure", "false", "serve other addresses than loopback without tokens", |c, v| c
-        .http_insecure =
-        v.parse().map_err(|_| "must be true or false".to_owned())?),
+    key!(
+        "http.insecure",
+        "false",
+        "serve other addresses than loopback without tokens (--insecure)",
+        |c, v| c.http_insecure = v.parse().map_err(|_| "must be true or false".to_owned())?
+    ),
     key!("worker.heartbeat", "2s", "how often workers report", |c, v| c.settings.heartbeat = millis(v)?),
     key!("worker.lease", "15s", "how long a worker may be silent before its tasks go to others", |c, v| c
         .settings

@@ -147,6 +147,33 @@ impl Config {
         crate::kafka::Connection { bootstrap: self.bootstrap.clone(), extra: self.kafka.clone() }
     }
 
+    /// Whether a server can be reached where these values put it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when nobody could reach it under what it would tell others.
+    pub fn check_listener(&self) -> Result<(), ConfigError> {
+        let advertise = self.shown.get("http.advertise").map(String::as_str).unwrap_or_default();
+        if advertise.is_empty() && (self.http_listen.ip().is_unspecified() || self.http_listen.port() == 0) {
+            return Err(ConfigError::Relation {
+                first: "http.listen",
+                second: "http.advertise",
+                cause: format!(
+                    "{} is no address that others can ask: set http.advertise to the URL under which this server is \
+                     reached, like http://grid-1:9733",
+                    self.http_listen
+                ),
+            });
+        }
+        if !self.http_advertise.starts_with("http://") && !self.http_advertise.starts_with("https://") {
+            return Err(ConfigError::Value {
+                key: "http.advertise".into(),
+                value: self.http_advertise.clone(),
+                cause: "must be a URL, http://HOST:PORT or https://HOST:PORT".into(),
+            });
+        }
+        Ok(())
+    }
+
     /// Names that follow from others.
     fn derive(&mut self) {
         if self.instance_id.is_empty() {
@@ -349,6 +376,18 @@ mod tests {
         assert_eq!(shown("instance.id"), Some(MADE_UP));
         let named = with(&[("instance.id", "one")]).unwrap();
         assert_eq!(named.shown.get("instance.id").map(String::as_str), Some("one"));
+    }
+
+    #[test]
+    fn an_address_that_nobody_can_ask_needs_a_url() {
+        let check = |pairs: &[(&str, &str)]| with(pairs).unwrap().check_listener();
+        for listen in ["0.0.0.0:9733", "[::]:9733", "127.0.0.1:0"] {
+            let error = check(&[("http.listen", listen)]).unwrap_err().to_string();
+            assert!(error.contains("http.listen") && error.contains("set http.advertise"), "{error}");
+            assert_eq!(check(&[("http.listen", listen), ("http.advertise", "http://grid-1:9733")]), Ok(()));
+        }
+        assert!(check(&[("http.advertise", "grid-1:9733")]).is_err());
+        assert_eq!(check(&[]), Ok(()));
     }
 
     #[test]

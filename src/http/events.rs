@@ -1,6 +1,7 @@
 //! Server-sent events from the committed events topic, filtered, and resumed by `Last-Event-ID`.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
@@ -8,19 +9,22 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Sender};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use yardmaster_topologies::id::{JobId, Pool};
 
 use super::params::Params;
-use super::parts::{App, EventStream, FeedError, STREAMS_MAX, TailRecord};
+use super::parts::{App, EventFeed, EventStream, FeedError, STREAMS_MAX, TailRecord};
 use super::problem::{Answer, Problem};
 
 /// How long one look at the feed takes; also how soon a stream notices that the server stops.
 const POLL: Duration = Duration::from_millis(250);
 /// A client that got nothing for so long learns at least how far it is, for resuming.
 const MARK_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a client may take nothing before it is dropped.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Messages that wait for a slow client.
 const WAITING_MAX: usize = 256;
 /// Event types in one filter.
@@ -51,7 +55,8 @@ impl Filter {
 }
 
 /// Streams committed events: `event` is the type, `data` the JSON as it stands on the topic, `id` says where to resume.
-/// From now on, or from behind `Last-Event-ID`. A last event `lost` says that the place to resume at is gone.
+/// From now on, or from behind `Last-Event-ID`, which wins over `last_event_id`. The first message has only an `id`. A last
+/// event `lost` says that the place to resume at is gone; its `id` is where the topic ends now.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events",
     params(("pool" = Option<String>, Query), ("job" = Option<String>, Query, description = "Events that carry a job"),
@@ -74,12 +79,16 @@ pub(crate) async fn events(
         .map(str::to_owned)
         .collect();
     if kinds.len() > TYPES_MAX {
-        return Err(Problem::bad_field("type", "too many types").limit(TYPES_MAX.to_string()));
+        return Err(Problem::bad_field("type", "too many types")
+            .limit(TYPES_MAX.to_string())
+            .remedy("leave `type` out and filter what comes"));
     }
     let filter =
         Filter { pool: params.name("pool", Pool::parse)?, job: params.name("job", JobId::parse)?, kinds };
     let header = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let last = params.one("last_event_id")?.or(header).filter(|text| !text.is_empty());
+    // A browser that comes back sends the header: the address is that of its first connection.
+    let asked = params.one("last_event_id")?;
+    let last = header.filter(|text| !text.is_empty()).or(asked);
     params.finish()?;
     let partitions = app.parts.registry.partitions();
     let from = last.map(|text| parse_place(&text, partitions)).transpose()?;
@@ -88,16 +97,20 @@ pub(crate) async fn events(
         Problem::later("streams", "too many answers are streamed at once").limit(STREAMS_MAX.to_string())
     })?;
     let feed = app.parts.feed.clone();
-    let opened = tokio::task::spawn_blocking(move || feed.open(from)).await;
+    let opened = tokio::task::spawn_blocking(move || open(feed.as_ref(), from)).await;
     let opened = opened.map_err(|error| Problem::internal(format!("opening a feed failed: {error}")))?;
-    let mut stream = opened.map_err(|error| match error {
+    let (mut stream, from) = opened.map_err(|error| match error {
         FeedError::Gone(detail) | FeedError::Away(detail) => Problem::later("broker", detail),
     })?;
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
-    let stopping = app.shutdown.clone();
+    let (stopping, feed, handle) = (app.shutdown.clone(), app.parts.feed.clone(), Handle::current());
     let follow = move || {
-        let mut follower = Follower { filter, sender, partitions, told_at: Instant::now() };
-        while !*stopping.borrow() && follower.step(stream.as_mut()) {}
+        let mut follower = Follower { filter, sender, handle, feed, partitions, told_at: Instant::now() };
+        // Who is cut off before the first match must know where to resume.
+        let mut goes_on = follower.tell(Message::default().id(place_of(from)));
+        while goes_on && !*stopping.borrow() {
+            goes_on = follower.step(stream.as_mut());
+        }
         drop(place);
     };
     // A thread of its own: it lives as long as its client.
@@ -109,9 +122,17 @@ pub(crate) async fn events(
     Ok(Sse::new(messages).keep_alive(KeepAlive::default()).into_response())
 }
 
+/// Opens a stream; without a place to resume at from now on.
+fn open(feed: &dyn EventFeed, from: Option<Vec<i64>>) -> Result<(Box<dyn EventStream>, Vec<i64>), FeedError> {
+    let from = from.map_or_else(|| feed.ends(), Ok)?;
+    Ok((feed.open(from.clone())?, from))
+}
+
 struct Follower {
     filter: Filter,
     sender: Sender<Message>,
+    handle: Handle,
+    feed: Arc<dyn EventFeed>,
     partitions: i32,
     told_at: Instant,
 }
@@ -134,7 +155,12 @@ impl Follower {
                 !self.sender.is_closed()
             }
             Err(FeedError::Gone(cause)) => {
-                self.tell(Message::default().event("lost").data(one_line(&cause)));
+                // Who comes back with this id goes on from now on instead of being told the same again.
+                let message = Message::default().event("lost").data(one_line(&cause));
+                self.tell(match self.feed.ends() {
+                    Ok(ends) => message.id(place_of(ends)),
+                    Err(_) => message,
+                });
                 false
             }
         }
@@ -157,7 +183,7 @@ impl Follower {
 
     fn tell(&mut self, message: Message) -> bool {
         self.told_at = Instant::now();
-        self.sender.blocking_send(message).is_ok()
+        self.handle.block_on(self.sender.send_timeout(message, SEND_TIMEOUT)).is_ok()
     }
 }
 
@@ -168,7 +194,11 @@ fn one_line(text: &str) -> String {
 
 /// The next offset of every partition. Opaque to clients.
 fn place(stream: &dyn EventStream, partitions: i32) -> String {
-    let offsets = (0..partitions).map(|partition| stream.position(partition).unwrap_or_default().to_string());
+    place_of((0..partitions).map(|partition| stream.position(partition).unwrap_or_default()))
+}
+
+fn place_of(offsets: impl IntoIterator<Item = i64>) -> String {
+    let offsets = offsets.into_iter().map(|offset| offset.to_string());
     format!("e1.{}", offsets.collect::<Vec<_>>().join("."))
 }
 

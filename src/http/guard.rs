@@ -1,6 +1,6 @@
-//! Who may come in: bearer tokens, the `Host` header on loopback, the content type of what changes something.
+//! Who may come in: bearer tokens, the `Host` header where there are none, the content type of what changes something.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -13,10 +13,14 @@ use super::parts::Access;
 use super::problem::{Answer, Problem};
 use super::tokens::Tokens;
 
+/// Marks a request to an open path of somebody without a token where tokens are asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stranger;
+
 /// The guard of one listener.
 pub(crate) struct Guard {
     tokens: Option<Tokens>,
-    /// The hosts that `Host` may name; none means any.
+    /// The names that `Host` may have beside addresses; none means any.
     hosts: Option<Vec<String>>,
 }
 
@@ -31,9 +35,9 @@ impl Guard {
         if !is_loopback && tokens.is_none() && !access.insecure {
             return Err(HttpError::Open(at));
         }
-        let hosts = is_loopback.then(|| {
-            let mut hosts =
-                vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned(), at.ip().to_string()];
+        // Whoever has a token is not a page of another site; without tokens the name is all there is to see.
+        let hosts = (is_loopback || tokens.is_none()).then(|| {
+            let mut hosts = vec!["localhost".to_owned()];
             let advertised = access.advertise.split("://").nth(1).and_then(|rest| rest.split('/').next());
             hosts.extend(advertised.map(|host| name_of(host).to_lowercase()));
             hosts
@@ -41,40 +45,47 @@ impl Guard {
         Ok(Arc::new(Self { tokens, hosts }))
     }
 
-    fn check(&self, request: &Request) -> Answer<()> {
+    /// Says whether it knows who asks.
+    fn check(&self, request: &Request) -> Answer<bool> {
         self.check_host(request.headers())?;
-        self.check_token(request)?;
-        check_type(request)
+        let is_known = self.check_token(request)?;
+        check_type(request)?;
+        Ok(is_known)
     }
 
-    /// A page of another site whose name was made to resolve to loopback says its own name.
+    /// A page of another site whose name was made to resolve to this address says its own name, never the address.
     fn check_host(&self, headers: &HeaderMap) -> Answer<()> {
         let Some(hosts) = &self.hosts else {
             return Ok(());
         };
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let name = name_of(host).to_lowercase();
-        if hosts.contains(&name) {
+        let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        if is_address || hosts.contains(&name) {
             return Ok(());
         }
-        let detail = format!("this server listens on loopback and is not known as `{name}`");
+        let detail = format!("this server is not known as `{name}`");
         let problem =
             Problem::new(StatusCode::FORBIDDEN, "bad_host", "The Host header is not allowed", detail);
-        Err(problem.field("Host").remedy("use localhost or 127.0.0.1, or set http.advertise"))
+        Err(problem
+            .field("Host")
+            .remedy("use the server's address, or set http.advertise to the URL that it is known by"))
     }
 
-    fn check_token(&self, request: &Request) -> Answer<()> {
+    fn check_token(&self, request: &Request) -> Answer<bool> {
         let path = request.uri().path();
-        let is_open = path == "/healthz" || path == "/openapi.json" || path.starts_with("/swagger");
-        let Some(tokens) = self.tokens.as_ref().filter(|_| !is_open) else {
-            return Ok(());
+        let is_open =
+            matches!(path, "/healthz" | "/readyz" | "/openapi.json") || path.starts_with("/swagger");
+        let Some(tokens) = &self.tokens else {
+            return Ok(true);
         };
         let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = given
             .and_then(|value| value.split_once(' '))
             .filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
-        if token.is_some_and(|(_, token)| tokens.know(token.trim())) {
-            return Ok(());
+        let is_known = token.is_some_and(|(_, token)| tokens.know(token.trim()));
+        if is_known || is_open {
+            return Ok(is_known);
         }
         let detail = "a token of this server's token file is needed";
         let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "No valid token", detail);
@@ -113,9 +124,14 @@ fn name_of(host: &str) -> &str {
 }
 
 /// Lets a request through, or says why not. No answer is ever guessed to be of another type than it says.
-pub(crate) async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     let mut response = match guard.check(&request) {
-        Ok(()) => next.run(request).await,
+        Ok(is_known) => {
+            if !is_known {
+                request.extensions_mut().insert(Stranger);
+            }
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     };
     let nosniff = HeaderValue::from_static("nosniff");

@@ -1,7 +1,7 @@
 //! Reads of jobs.
 
 use axum::Json;
-use axum::extract::{OriginalUri, Path, State};
+use axum::extract::{OriginalUri, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,8 +11,8 @@ use yardmaster_topologies::job::JobRow;
 use yardmaster_topologies::tables::{JobCancelTable, JobTable};
 
 use super::locate::{caught_up, read};
-use super::page::Page;
-use super::params::{Params, behind, decoded, path_name};
+use super::page::{LEFT_OUT, Page, SMALL_ROW};
+use super::params::{Names, Params, behind, decoded, path_name};
 use super::parts::App;
 use super::problem::{Answer, Problem};
 use super::results::results;
@@ -44,13 +44,13 @@ pub(crate) fn job_view(view: &dyn StoreRead, pool: &Pool, job: &JobId, row: &Job
 pub(crate) async fn jobs(
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
-    Path(pool): Path<String>,
+    Names(pool): Names<String>,
     mut params: Params,
 ) -> Answer<Json<JobPage>> {
     let pool = path_name("pool", &pool, Pool::parse)?;
     let state = params.one("state")?.map(|state| state.to_uppercase());
     if state.as_deref().is_some_and(|state| state != "ACTIVE" && state != "DONE") {
-        return Err(Problem::bad_field("state", "a job is ACTIVE or DONE"));
+        return Err(Problem::bad_field("state", "a job is ACTIVE or DONE").remedy("use one of these"));
     }
     let mut page = Page::take(&mut params)?;
     let owned = caught_up(&app, &pool, &uri, &mut params).await?;
@@ -58,13 +58,14 @@ pub(crate) async fn jobs(
     read(&owned, move |view| {
         let mut jobs = Vec::new();
         let prefix = KeyWriter::new(JobTable::ID).str(pool.as_str()).finish();
+        page.check(|cursor| cursor.starts_with(&prefix))?;
         page.walk::<JobTable>(view, &prefix, &mut |(_, job), bytes| {
             let row = JobTable::decode(bytes)?;
             let is_wanted = state.as_deref().is_none_or(|state| state == job_state(&row));
             if is_wanted {
                 jobs.push(job_view(view, &pool, &job, &row)?);
             }
-            Ok(is_wanted)
+            Ok(if is_wanted { SMALL_ROW } else { LEFT_OUT })
         })?;
         Ok(Json(JobPage { jobs, next_cursor: page.next_cursor() }))
     })
@@ -121,4 +122,5 @@ pub(crate) fn unknown_job(pool: &Pool, job: &JobId, kept_ms: u64) -> Problem {
         "pool {pool} has no job {job}: jobs are kept for {days} days after they are DONE"
     ))
     .with("horizon_ms", kept_ms)
+    .remedy("look at /v1/pools/{pool}/jobs; what it did stays in the events topic as long as that is kept")
 }

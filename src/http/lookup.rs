@@ -3,7 +3,9 @@
 use yardmaster_state::{StoreRead, prefix_end, read_row, scan_rows};
 use yardmaster_topologies::id::{Pool, TaskId};
 use yardmaster_topologies::settings::Settings;
-use yardmaster_topologies::tables::{HistoryClass, HistoryKey, HistoryTable, PayloadTable, TaskTable};
+use yardmaster_topologies::tables::{
+    HistoryClass, HistoryKey, HistoryMark, HistoryPositionTable, HistoryTable, PayloadTable, TaskTable,
+};
 use yardmaster_topologies::task::{DoneMarker, EndedTask, LiveTask, TaskRow, TaskSpec};
 use yardmaster_topologies::time::{Millis, WallMs};
 
@@ -17,8 +19,8 @@ const HOURS_MAX: u32 = 1_440;
 pub(crate) enum Found {
     /// Not terminal.
     Live(Box<LiveTask>, std::sync::Arc<TaskSpec>),
-    /// Terminal, with its whole record.
-    Ended(Box<EndedTask>),
+    /// Terminal, with its whole record; `false` when its marker is gone: the processor doesn't know it any more.
+    Ended(Box<EndedTask>, bool),
     /// Terminal, and history doesn't have it (any more, or not yet again).
     Marker(DoneMarker),
 }
@@ -28,7 +30,7 @@ impl Found {
     pub(crate) fn detail(&self, pool: &Pool, id: &TaskId) -> TaskDetail {
         match self {
             Self::Live(task, spec) => TaskDetail::live(task, spec),
-            Self::Ended(task) => TaskDetail::ended(task),
+            Self::Ended(task, _) => TaskDetail::ended(task),
             Self::Marker(marker) => TaskDetail::marker(pool, id, marker),
         }
     }
@@ -100,14 +102,22 @@ pub(crate) fn find(
         Some(TaskRow::Done(marker)) => {
             let key = HistoryKey::of((pool, id), marker.generation, marker.state, marker.at);
             let record = read_row::<HistoryTable>(view, &key)?;
-            Ok(Some(record.map_or(Found::Marker(marker), |task| Found::Ended(Box::new(task)))))
+            Ok(Some(record.map_or(Found::Marker(marker), |task| Found::Ended(Box::new(task), true))))
         }
-        None => in_history(view, pool, id, horizon),
+        None => {
+            let newest = newest_record(view, pool, id, horizon)?;
+            Ok(newest.map(|task| Found::Ended(Box::new(task), false)))
+        }
     }
 }
 
 /// The newest record of a task.
-fn in_history(view: &dyn StoreRead, pool: &Pool, id: &TaskId, horizon: Horizon) -> Answer<Option<Found>> {
+fn newest_record(
+    view: &dyn StoreRead,
+    pool: &Pool,
+    id: &TaskId,
+    horizon: Horizon,
+) -> Answer<Option<EndedTask>> {
     let now = wall_now();
     let mut newest: Option<EndedTask> = None;
     for class in HistoryClass::ALL {
@@ -124,5 +134,31 @@ fn in_history(view: &dyn StoreRead, pool: &Pool, id: &TaskId, horizon: Horizon) 
             break;
         }
     }
-    Ok(newest.map(|task| Found::Ended(Box::new(task))))
+    Ok(newest)
+}
+
+/// Whether a record is the last word about its task: it may run again, have ended again since, or its id may have been
+/// given to another task once it was forgotten.
+pub(crate) fn is_current(view: &dyn StoreRead, task: &EndedTask, horizon: Horizon) -> Answer<bool> {
+    let (pool, id) = (&task.spec.pool, &task.spec.id);
+    let place = |generation, state, at| HistoryKey::of((pool, id), generation, state, at);
+    let newest = match read_row::<TaskTable>(view, &(pool.clone(), id.clone()))? {
+        Some(TaskRow::Live(_)) => None,
+        Some(TaskRow::Done(marker)) => Some(place(marker.generation, marker.state, marker.at)),
+        None => newest_record(view, pool, id, horizon)?
+            .map(|newest| place(newest.generation, newest.state, newest.ended_at)),
+    };
+    Ok(newest == Some(place(task.generation, task.state, task.ended_at)))
+}
+
+/// Says no while history is still being read back from `events`: an answer that must be whole would lack tasks.
+pub(crate) fn is_whole(view: &dyn StoreRead) -> Answer<()> {
+    let at = |mark| Ok::<_, Problem>(read_row::<HistoryPositionTable>(view, &mark)?.unwrap_or(0));
+    let (next, end) = (at(HistoryMark::RefillNext)?, at(HistoryMark::RefillEnd)?);
+    if next >= end {
+        return Ok(());
+    }
+    let detail = format!("history is being read back from the events topic: it is at offset {next} of {end}");
+    Err(Problem::later("refilling", detail)
+        .remedy("ask again when it has been read back: this takes minutes"))
 }

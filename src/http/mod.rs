@@ -3,28 +3,36 @@
 //! **Invariant:** nothing here decides about a task: what is asked for goes to the broker, what is shown was committed.
 //! **Invariant:** every list, body, wait and stream is bounded, and every error says which bound it met.
 
+mod anywhere;
 mod cancel;
+mod counts;
 mod events;
 mod guard;
 mod jobs;
+mod lines;
 mod locate;
 mod lookup;
 mod openapi;
 mod page;
 mod params;
 mod parts;
+mod patient;
 mod pools;
 mod position;
 mod probes;
 mod problem;
 mod read_tasks;
+mod refusal;
 mod requeue;
 mod results;
 mod routes;
 mod send;
 mod serve;
+mod stats;
 mod submit;
 mod submit_plan;
+mod submit_send;
+mod submitted;
 mod task_body;
 mod task_list;
 mod task_view;
@@ -42,15 +50,23 @@ use std::path::PathBuf;
 
 pub use parts::{Access, CommandSink, EventFeed, EventStream, FeedError, KafkaFeed, Later, Parts};
 pub use problem::Problem;
-pub use serve::{bind, serve};
+pub use serve::{END_TIMEOUT, bind, serve};
+
+/// Says whether HTTP may be served at an address, before anything is started for it.
+///
+/// # Errors
+/// [`HttpError::Open`] when anybody could come in, [`HttpError::Tokens`] when the token file is no good.
+pub fn admit(access: &Access, at: SocketAddr) -> Result<(), HttpError> {
+    guard::Guard::new(access, at).map(drop)
+}
 
 /// Why HTTP is not served.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// Anybody could come in.
     #[error(
-        "{0} is not loopback, so anybody could give orders: set http.token_file to a file of bearer tokens, \
-         or http.insecure = true (--insecure) if the network itself keeps others out"
+        "{0} is not loopback, so anybody could give orders: set http.token_file (--token-file) to a file of bearer \
+         tokens, or http.insecure = true (--insecure) if the network itself keeps others out"
     )]
     Open(SocketAddr),
     /// The token file is no good.

@@ -1,10 +1,19 @@
 //! The OpenAPI 3.1 document, and Swagger UI out of the binary: nothing is fetched from elsewhere.
 
 use axum::Router;
+use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{cancel, events, jobs, pools, probes, read_tasks, requeue, results, submit, workers};
+use super::{
+    anywhere, cancel, counts, events, jobs, pools, probes, read_tasks, requeue, results, stats, submit,
+    workers,
+};
+
+/// The schema of what stands on the topic of commands: a task in a body is the task of a command.
+const COMMANDS: &str = include_str!("../../docs/schemas/command.json");
+/// What is read without a token.
+const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 #[derive(OpenApi)]
 #[openapi(
@@ -16,7 +25,7 @@ use super::{cancel, events, jobs, pools, probes, read_tasks, requeue, results, s
     ),
     paths(
         submit::submit,
-        read_tasks::anywhere,
+        anywhere::anywhere,
         read_tasks::tasks,
         read_tasks::task,
         cancel::cancel_task,
@@ -26,8 +35,9 @@ use super::{cancel, events, jobs, pools, probes, read_tasks, requeue, results, s
         results::results,
         cancel::cancel_job,
         pools::pools,
-        pools::queues,
-        pools::stats,
+        counts::queues,
+        counts::tags,
+        stats::stats,
         workers::workers,
         workers::worker,
         workers::drain,
@@ -38,9 +48,79 @@ use super::{cancel, events, jobs, pools, probes, read_tasks, requeue, results, s
         probes::metrics,
     )
 )]
-pub(crate) struct Document;
+struct Document;
 
 /// `/openapi.json` and `/swagger`.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    SwaggerUi::new("/swagger").url("/openapi.json", Document::openapi()).into()
+    SwaggerUi::new("/swagger").external_url_unchecked("/openapi.json", document()).into()
+}
+
+/// What the handlers say of themselves, and what holds for all of them: problems, tokens, the shape of a task.
+fn document() -> Value {
+    let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
+    if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
+        for (path, methods) in paths {
+            for (method, operation) in methods.as_object_mut().into_iter().flatten() {
+                complete(path, method, operation);
+            }
+        }
+    }
+    add(&mut document, "/components/schemas", task_schemas());
+    let bearer = json!({ "bearerAuth": {
+        "type": "http", "scheme": "bearer", "description": "A token of http.token_file, if the server has one"
+    } });
+    add(&mut document, "/components", json!({ "securitySchemes": bearer }));
+    // Either: a server on loopback asks for none.
+    add(&mut document, "", json!({ "security": [{}, { "bearerAuth": [] }] }));
+    if let Some(content) = document.pointer_mut("/paths/~1v1~1tasks/post/requestBody/content") {
+        let one = json!({ "$ref": "#/components/schemas/Task" });
+        let list = json!({ "type": "array", "items": one });
+        let named = json!({ "type": "object", "required": ["tasks"], "properties": { "tasks": list },
+            "additionalProperties": false });
+        *content = json!({ "application/json": { "schema": { "anyOf": [one, list, named] } } });
+    }
+    document
+}
+
+/// Puts fields into an object of the document.
+fn add(document: &mut Value, place: &str, fields: Value) {
+    if let (Some(Value::Object(object)), Value::Object(fields)) = (document.pointer_mut(place), fields) {
+        object.extend(fields);
+    }
+}
+
+/// Adds what the guard and the limits may answer to an operation, and says that problems are problems.
+fn complete(path: &str, method: &str, operation: &mut Value) {
+    let mut common =
+        vec![("403", "The Host header is not allowed"), ("414", "The path and query are too long")];
+    if !OPEN.contains(&path) {
+        common.push(("401", "A token is needed"));
+        common.push(("503", "Not now: ask again"));
+    }
+    if method == "post" {
+        common.push(("400", "The request can't be read"));
+        common.push(("413", "The body is too large"));
+        common.push(("415", "The body must be sent as application/json"));
+        common.push(("421", "Another instance has it: see `Location`"));
+    }
+    let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let problem = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
+    for (status, meaning) in common {
+        let answer = json!({ "description": meaning, "content": { "application/json": problem } });
+        responses.entry(status).or_insert(answer);
+    }
+    for content in responses.values_mut().filter_map(|answer| answer.get_mut("content")) {
+        if content.pointer("/application~1json") == Some(&problem) {
+            *content = json!({ "application/problem+json": problem });
+        }
+    }
+}
+
+/// The schemas of the commands, so that a body is described by what it is checked against.
+fn task_schemas() -> Value {
+    let commands: Value = serde_json::from_str(COMMANDS).unwrap_or_default();
+    let task = commands.pointer("/$defs/task").cloned().unwrap_or_default();
+    json!({ "Task": task })
 }

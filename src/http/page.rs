@@ -10,17 +10,25 @@ use super::problem::{Answer, Problem};
 
 /// Keys that one request looks at, at most.
 pub(crate) const SCAN_MAX: usize = 20_000;
+/// Bytes of the rows of one page, about: a row is added as long as there is room.
+const BYTES_MAX: usize = 4 << 20;
+/// The size of a row that is not of the list.
+pub(crate) const LEFT_OUT: usize = 0;
+/// The size of a row with nothing large in it, about.
+pub(crate) const SMALL_ROW: usize = 512;
 /// The longest cursor, in characters.
 const CURSOR_MAX: usize = 2_048;
 
-/// Says whether a row belongs to the list.
-type Keep<'k, K> = dyn FnMut(K, &[u8]) -> Answer<bool> + 'k;
+/// How many bytes a row takes in the answer, about; [`LEFT_OUT`] when it doesn't belong to the list.
+type Keep<'k, K> = dyn FnMut(K, &[u8]) -> Answer<usize> + 'k;
 
 /// The range of a list that a request asks for.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
     /// Rows still wanted.
     rows: usize,
+    /// Bytes that may still be added.
+    bytes: usize,
     /// Keys that may still be looked at.
     scans: usize,
     /// The last key of the page before.
@@ -39,7 +47,12 @@ impl Page {
 
     /// A page from the beginning.
     pub(crate) fn first(rows: usize) -> Self {
-        Self { rows, scans: SCAN_MAX, after: None, last: None, more: false }
+        Self { rows, bytes: BYTES_MAX, scans: SCAN_MAX, after: None, last: None, more: false }
+    }
+
+    /// Refuses a cursor that another list gave out.
+    pub(crate) fn check(&self, is_own: impl Fn(&[u8]) -> bool) -> Answer<()> {
+        if self.after.as_deref().is_none_or(is_own) { Ok(()) } else { Err(bad_cursor()) }
     }
 
     /// Whether something was left out: the list stops here.
@@ -70,15 +83,18 @@ impl Page {
         let mut failure = None;
         // One more than allowed: only then it is known that there is more.
         store.scan(T::CLASS, &from, &prefix_end(prefix), self.scans + 1, &mut |key, value| {
-            if self.rows == 0 || self.scans == 0 {
+            if self.rows == 0 || self.scans == 0 || self.bytes == 0 {
                 self.more = true;
                 return ControlFlow::Break(());
             }
             self.scans -= 1;
             self.last = Some(key.to_vec());
             match T::parse(key).map_err(Problem::from).and_then(|key| keep(key, value)) {
-                Ok(true) => self.rows -= 1,
-                Ok(false) => {}
+                Ok(LEFT_OUT) => {}
+                Ok(bytes) => {
+                    self.rows -= 1;
+                    self.bytes = self.bytes.saturating_sub(bytes);
+                }
                 Err(problem) => {
                     failure = Some(problem);
                     return ControlFlow::Break(());
@@ -99,8 +115,13 @@ fn to_hex(key: &[u8]) -> String {
     })
 }
 
+fn bad_cursor() -> Problem {
+    Problem::bad_field("cursor", "is not a cursor that this list gave out")
+        .remedy("send `next_cursor` of the page before, with the same filters; leave it out to begin anew")
+}
+
 fn from_hex(text: &str) -> Answer<Vec<u8>> {
-    let bad = || Problem::bad_field("cursor", "is not a cursor that this list gave out");
+    let bad = bad_cursor;
     if text.len() > CURSOR_MAX
         || !text.len().is_multiple_of(2)
         || !text.bytes().all(|b| b.is_ascii_hexdigit())

@@ -1,8 +1,10 @@
 //! Query parameters and paths: read one by one, and what is not known is refused by its name.
 
-use axum::extract::FromRequestParts;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts as RequestParts;
-use yardmaster_topologies::id::{BadName, Pool};
+use serde::de::DeserializeOwned;
+use yardmaster_topologies::id::{BadName, Pool, TaskId};
 
 use super::problem::{Answer, Problem};
 
@@ -19,6 +21,22 @@ pub(crate) struct Params {
     pairs: Vec<(String, String)>,
 }
 
+/// The parts of a path that its route names.
+#[derive(Debug)]
+pub(crate) struct Names<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Names<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut RequestParts, state: &S) -> Answer<Self> {
+        let names = Path::from_request_parts(parts, state).await;
+        names.map(|Path(names)| Self(names)).map_err(|rejection: PathRejection| {
+            Problem::bad_field("path", rejection.body_text())
+                .remedy("encode names as UTF-8, then percent-encode them")
+        })
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = Problem;
 
@@ -33,12 +51,15 @@ impl Params {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             if pairs.len() == PARAMETERS_MAX {
                 let detail = format!("the query has more than {PARAMETERS_MAX} parameters");
-                return Err(Problem::bad_field("query", detail).limit(PARAMETERS_MAX.to_string()));
+                return Err(Problem::bad_field("query", detail)
+                    .limit(PARAMETERS_MAX.to_string())
+                    .remedy("send fewer parameters; lists of values may be separated by commas"));
             }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let text = |raw: &str| {
                 percent_decode(&raw.replace('+', " ")).ok_or_else(|| {
                     Problem::bad_field("query", format!("`{pair}` is not percent-encoded UTF-8"))
+                        .remedy("encode names and values as UTF-8, then percent-encode them")
                 })
             };
             pairs.push((text(name)?, text(value)?));
@@ -58,7 +79,8 @@ impl Params {
     pub(crate) fn one(&mut self, name: &str) -> Answer<Option<String>> {
         let mut values = self.all(name);
         if values.len() > 1 {
-            return Err(Problem::bad_field(name, format!("`{name}` stands {} times", values.len())));
+            return Err(Problem::bad_field(name, format!("`{name}` stands {} times", values.len()))
+                .remedy("send it once"));
         }
         Ok(values.pop().filter(|value| !value.is_empty()))
     }
@@ -80,7 +102,9 @@ impl Params {
             Ok(number) if (min..=max).contains(&number) => Ok(Some(number)),
             Ok(_) | Err(_) => {
                 let detail = format!("`{name}` must be a whole number from {min} to {max}");
-                Err(Problem::bad_field(name, detail).limit(max.to_string()))
+                Err(Problem::bad_field(name, detail)
+                    .limit(max.to_string())
+                    .remedy("send a number in that range"))
             }
         }
     }
@@ -122,7 +146,10 @@ pub(crate) fn behind<'a>(path: &'a str, noun: &str) -> Answer<(Pool, &'a str)> {
 
 /// A part of a path as it was meant.
 pub(crate) fn decoded(field: &str, raw: &str) -> Answer<String> {
-    percent_decode(raw).ok_or_else(|| Problem::bad_field(field, "is not percent-encoded UTF-8"))
+    percent_decode(raw).ok_or_else(|| {
+        Problem::bad_field(field, "is not percent-encoded UTF-8")
+            .remedy("encode it as UTF-8, then percent-encode it")
+    })
 }
 
 /// None when an escape is broken or the bytes are not UTF-8.
@@ -142,9 +169,14 @@ fn percent_decode(raw: &str) -> Option<String> {
 }
 
 /// A task or job id as one segment of a path.
-pub(crate) fn segment(id: &str) -> String {
+fn segment(id: &str) -> String {
     // Of the characters that ids may have, only this one means something in a path.
     id.replace('/', "%2F")
+}
+
+/// A task as a path names it.
+pub(crate) fn task_href(pool: &Pool, id: &TaskId) -> String {
+    format!("/v1/pools/{pool}/tasks/{}", segment(id.as_str()))
 }
 
 #[cfg(test)]

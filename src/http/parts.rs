@@ -10,10 +10,12 @@ use yardmaster_topologies::id::Pool;
 use yardmaster_topologies::settings::Settings;
 use yardmaster_topologies::wire::Defaults;
 
-use crate::kafka::{Connection, KafkaFailure, Submitter, Tail};
+use crate::kafka::{Connection, KafkaFailure, Submitter, Tail, stable_ends};
 
 pub(crate) use crate::kafka::{Position, TailRecord};
-pub(crate) use crate::runtime::{Location, OwnedPartition, Registry};
+pub(crate) use crate::runtime::{
+    Decision, Location, OwnedPartition, Registry, Waiter, in_key_order, pool_after,
+};
 
 /// An answer that comes later.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -44,11 +46,18 @@ pub enum FeedError {
 
 /// Committed events, from a point in each partition on.
 pub trait EventFeed: Send + Sync {
-    /// Opens a stream; without offsets from now on. May block.
+    /// Opens a stream from an offset of each partition on. May block.
     ///
     /// # Errors
     /// When the broker doesn't answer.
-    fn open(&self, from: Option<Vec<i64>>) -> Result<Box<dyn EventStream>, FeedError>;
+    fn open(&self, from: Vec<i64>) -> Result<Box<dyn EventStream>, FeedError>;
+
+    /// Where "from now on" begins in each partition: everything that is committed later comes behind, also out of a
+    /// transaction that is open now. May block.
+    ///
+    /// # Errors
+    /// When the broker doesn't answer.
+    fn ends(&self) -> Result<Vec<i64>, FeedError>;
 }
 
 /// One stream of committed events.
@@ -75,9 +84,13 @@ pub struct KafkaFeed {
 }
 
 impl EventFeed for KafkaFeed {
-    fn open(&self, from: Option<Vec<i64>>) -> Result<Box<dyn EventStream>, FeedError> {
-        let tail = Tail::open(&self.connection, &self.topic, self.partitions, from);
+    fn open(&self, from: Vec<i64>) -> Result<Box<dyn EventStream>, FeedError> {
+        let tail = Tail::open(&self.connection, &self.topic, self.partitions, Some(from));
         Ok(Box::new(tail.map_err(|error| feed_error(&error))?))
+    }
+
+    fn ends(&self) -> Result<Vec<i64>, FeedError> {
+        stable_ends(&self.connection, &self.topic, self.partitions).map_err(|error| feed_error(&error))
     }
 }
 
@@ -124,6 +137,8 @@ pub struct Parts {
     pub settings: Settings,
     /// Who may come in.
     pub access: Access,
+    /// An instance that has not seen the placement for so long doesn't call itself ready.
+    pub instance_timeout: Duration,
 }
 
 /// What every handler shares.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use super::locate::moving;
 use super::parts::{OwnedPartition, Position};
 use super::problem::{Answer, Problem};
 
@@ -23,9 +24,17 @@ impl Token {
         *last = (*last).max(position.offset);
     }
 
+    /// Adds the places of another token.
+    pub(crate) fn merge(&mut self, other: Self) {
+        other.0.into_iter().for_each(|(partition, offset)| self.add(Position { partition, offset }));
+    }
+
     /// Reads a token that a client got before.
     pub(crate) fn parse(text: &str) -> Answer<Self> {
-        let bad = || Problem::bad_field("min_position", "is not a position that this server gave out");
+        let bad = || {
+            Problem::bad_field("min_position", "is not a position that this server gave out")
+                .remedy("send the `position` of an earlier answer as it is, or leave it out")
+        };
         let mut token = Self::default();
         for part in text.strip_prefix("p1.").ok_or_else(bad)?.split('_') {
             let (partition, offset) = part.split_once('-').ok_or_else(bad)?;
@@ -41,13 +50,21 @@ impl Token {
         Ok(token)
     }
 
+    /// The partitions that it names.
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = i32> {
+        self.0.keys().copied()
+    }
+
     /// Waits, bounded, until `owned` has applied what this names of its partition.
     pub(crate) async fn wait(&self, owned: &OwnedPartition) -> Answer<()> {
         let Some(offset) = self.0.get(&owned.partition).copied() else {
             return Ok(());
         };
-        if applied(owned, offset, APPLIED_WAIT).await {
-            return Ok(());
+        tokio::select! {
+            is_applied = applied(owned, offset, APPLIED_WAIT) => if is_applied {
+                return Ok(());
+            },
+            () = owned.closed() => return Err(moving(&format!("partition {}", owned.partition))),
         }
         let reached = owned.committed.borrow().tasks;
         Err(Problem::later(
@@ -64,7 +81,7 @@ impl Token {
 }
 
 /// Whether a partition has applied an offset within a time.
-pub(crate) async fn applied(owned: &OwnedPartition, offset: i64, wait: Duration) -> bool {
+async fn applied(owned: &OwnedPartition, offset: i64, wait: Duration) -> bool {
     let mut committed = owned.committed.clone();
     let reached = committed.wait_for(|at| at.tasks.0 > offset);
     // An error of the channel: the partition has left.

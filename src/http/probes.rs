@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::guard::Stranger;
 use super::parts::App;
+use super::problem::{Answer, Problem};
 
 /// Whether the process is alive.
 #[derive(Debug, Serialize, ToSchema)]
@@ -20,8 +22,10 @@ pub(crate) struct Health {
 /// What this instance serves.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Readiness {
-    /// Every partition is served, here or elsewhere.
+    /// Every partition is served, here or elsewhere, as far as that was seen lately.
     ready: bool,
+    /// Whether the placement was seen within `instance.timeout`: else this instance may be cut off from Kafka.
+    following: bool,
     /// How many partitions there are.
     partitions: i32,
     /// Those here.
@@ -52,12 +56,19 @@ pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// 200 when every partition is served here or by another instance, else 503.
+/// Whether everything is served, for whoever may not see more.
+#[derive(Debug, Serialize, ToSchema)]
+struct Ready {
+    ready: bool,
+}
+
+/// 200 when every partition is served here or by another instance which says so, and the placement was seen lately; else
+/// 503. Open without a token, then with `ready` alone.
 #[utoipa::path(
     get, path = "/readyz", tag = "operation",
     responses((status = 200, body = Readiness), (status = 503, body = Readiness))
 )]
-pub(crate) async fn readyz(State(app): State<App>) -> Response {
+pub(crate) async fn readyz(State(app): State<App>, stranger: Option<Extension<Stranger>>) -> Response {
     let registry = &app.parts.registry;
     let owned: Vec<OwnedView> = registry
         .owned()
@@ -78,9 +89,13 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
     let moving: Vec<i32> = (0..registry.partitions())
         .filter(|partition| !is_here(partition) && !elsewhere.contains_key(partition))
         .collect();
-    let ready = moving.is_empty();
+    let following = registry.is_following(app.parts.instance_timeout);
+    let ready = moving.is_empty() && following;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = Readiness { ready, partitions: registry.partitions(), owned, elsewhere, moving };
+    if stranger.is_some() {
+        return (status, Json(Ready { ready })).into_response();
+    }
+    let body = Readiness { ready, following, partitions: registry.partitions(), owned, elsewhere, moving };
     (status, Json(body)).into_response()
 }
 
@@ -89,7 +104,9 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
     get, path = "/metrics", tag = "operation",
     responses((status = 200, content_type = "text/plain", body = String))
 )]
-pub(crate) async fn metrics(State(app): State<App>) -> Response {
-    let text = (app.parts.metrics)();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+pub(crate) async fn metrics(State(app): State<App>) -> Answer<Response> {
+    // Reads the stores: not on a thread that other requests need.
+    let rendered = tokio::task::spawn_blocking(move || (app.parts.metrics)()).await;
+    let text = rendered.map_err(|error| Problem::internal(format!("the metrics failed: {error}")))?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

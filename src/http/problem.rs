@@ -1,5 +1,7 @@
 //! Errors as RFC 9457 problem details: what is wrong, which field, which limit, and the way out.
 
+use std::fmt;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -72,17 +74,21 @@ impl Problem {
 
     /// A field or parameter has a value that it can't have.
     pub(crate) fn bad_field(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid", "A parameter is not valid", detail).field(field)
+        Self::new(StatusCode::BAD_REQUEST, "invalid", "A parameter is not valid", detail)
+            .field(field)
+            .remedy("correct it: /openapi.json and /swagger say what is allowed")
     }
 
     /// The body can't be read at all.
     pub(crate) fn bad_body(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_body", "The body can't be read", detail)
+            .remedy("send JSON as /openapi.json and /swagger describe it")
     }
 
     /// Nothing is there.
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", detail)
+            .remedy("look at the lists: /openapi.json and /swagger name them")
     }
 
     /// It may work soon.
@@ -131,6 +137,12 @@ impl Problem {
             self.headers.get_or_insert_default().insert(name, value);
         }
         self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
     }
 }
 

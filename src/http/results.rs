@@ -1,34 +1,24 @@
 //! The results of a job, as a stream of lines: one consistent view, however long it takes to read.
 
-use std::time::Duration;
-
-use axum::body::{Body, Bytes};
 use axum::http::{Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc::{self, Sender};
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::ReceiverStream;
-use yardmaster_state::{KeyWriter, StoreRead, Table, prefix_end, read_row};
+use yardmaster_state::{KeyWriter, StateError, StoreRead, Table, prefix_end, read_row, scan_rows};
 use yardmaster_topologies::id::{JobId, Pool};
-use yardmaster_topologies::tables::{HistoryByJobTable, HistoryClass, HistoryTable, JobTable};
+use yardmaster_topologies::tables::{HistoryByJobTable, HistoryTable, JobTable};
 use yardmaster_topologies::task::EndedTask;
 
 use super::jobs::unknown_job;
+use super::lines::{Cut, Writer, lines};
 use super::locate::{caught_up, read};
-use super::lookup::Horizon;
+use super::lookup::{Horizon, is_current, is_whole};
 use super::params::Params;
-use super::parts::{App, STREAMS_MAX};
+use super::parts::{App, OwnedPartition, STREAMS_MAX};
 use super::problem::{Answer, Problem};
-use super::task_list::{buckets, is_current};
+use super::task_list::buckets;
 use super::task_view::result_of;
 use super::views::Verbatim;
 
-/// How long a client may take to read one part.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes of one part, about.
-const PART_BYTES: usize = 32 * 1024;
 /// Keys that one look into the store takes.
 const KEYS_AT_ONCE: usize = 1_000;
 
@@ -52,7 +42,8 @@ struct Line<'a> {
 }
 
 /// Streams the ended tasks of a job as JSON lines: pool, id, state, attempt, ended_at_ms, reason, and exit_code, result,
-/// result_ref and error where there are any. Newest hour first, as in lists. Only what history still has.
+/// result_ref and error where there are any. Newest hour first, as in lists. Only what history still has; 503 while it is
+/// being read back on a new disk. A body that can't be sent whole is cut off, so that the client's read fails.
 #[utoipa::path(
     get, path = "/v1/pools/{pool}/jobs/{id}/results", tag = "jobs",
     params(("pool" = String, Path), ("id" = String, Path), ("min_position" = Option<String>, Query)),
@@ -70,42 +61,37 @@ pub(crate) async fn results(
     params.finish()?;
     let kept_ms = app.parts.settings.job_kept.0;
     let key = (pool.clone(), job.clone());
-    if read(&owned, move |view| Ok(read_row::<JobTable>(view, &key)?)).await?.is_none() {
+    let known = read(&owned, move |view| {
+        is_whole(view)?;
+        Ok(read_row::<JobTable>(view, &key)?)
+    });
+    if known.await?.is_none() {
         return Err(unknown_job(&pool, &job, kept_ms));
     }
     let place = app.streams.clone().try_acquire_owned();
     let place = place.map_err(|_| {
         Problem::later("streams", "too many answers are streamed at once").limit(STREAMS_MAX.to_string())
     })?;
-    let (sender, receiver) = mpsc::channel::<Bytes>(4);
+    let (mut writer, body) = lines();
     let horizon = Horizon::of(&app.parts.settings);
-    let handle = Handle::current();
     tokio::task::spawn_blocking(move || {
-        let view = owned.store.view();
-        let out = Out { sender, handle, part: Vec::new() };
-        if let Err(problem) = write_all(view.as_ref(), &pool, &job, horizon, out) {
-            tracing::warn!(?problem, "a stream of results ended early");
+        let written = write_all(&owned, &pool, &job, horizon, &mut writer);
+        // A slow client must not keep the store of a partition that leaves.
+        drop(owned);
+        if let Err(cut) = written.and_then(|()| writer.end()) {
+            tracing::warn!(%pool, %job, %cut, "a stream of results was cut off");
         }
         drop(place);
     });
     let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    let body = Body::from_stream(ReceiverStream::new(receiver).map(Ok::<_, std::convert::Infallible>));
     Ok((kind, body).into_response())
 }
 
-/// The client's end.
-struct Out {
-    sender: Sender<Bytes>,
-    handle: Handle,
-    part: Vec<u8>,
-}
-
-impl Out {
-    /// False when nobody reads any more.
-    fn line(&mut self, task: &EndedTask) -> bool {
+impl<'a> Line<'a> {
+    fn of(task: &'a EndedTask) -> Self {
         let report = task.attempts.last().map(|last| &last.report);
         let (result, result_ref) = result_of(task);
-        let line = Line {
+        Self {
             pool: task.spec.pool.as_str(),
             id: task.spec.id.as_str(),
             state: task.state.name(),
@@ -116,55 +102,52 @@ impl Out {
             result,
             result_ref,
             error: report.and_then(|report| report.error_message.as_deref()),
-        };
-        if let Ok(text) = serde_json::to_vec(&line) {
-            self.part.extend(text);
-            self.part.push(b'\n');
         }
-        self.part.len() < PART_BYTES || self.flush()
-    }
-
-    fn flush(&mut self) -> bool {
-        let part = Bytes::from(std::mem::take(&mut self.part));
-        part.is_empty() || self.handle.block_on(self.sender.send_timeout(part, READ_TIMEOUT)).is_ok()
     }
 }
 
-fn write_all(view: &dyn StoreRead, pool: &Pool, job: &JobId, horizon: Horizon, mut out: Out) -> Answer<()> {
-    for bucket in buckets(horizon) {
-        if !write_bucket(view, (pool, job), bucket, &mut out)? {
-            return Ok(());
-        }
-    }
-    out.flush();
-    Ok(())
+fn write_all(
+    owned: &OwnedPartition,
+    pool: &Pool,
+    job: &JobId,
+    horizon: Horizon,
+    writer: &mut Writer,
+) -> Result<(), Cut> {
+    let view = owned.store.view();
+    buckets(horizon).try_for_each(|(class, hour)| {
+        let prefix = KeyWriter::new(HistoryByJobTable::ID).u8(class as u8).u32(hour);
+        let prefix = prefix.str(pool.as_str()).str(job.as_str()).finish();
+        write_bucket((owned, view.as_ref()), &prefix, horizon, writer)
+    })
 }
 
-/// False when nobody reads any more.
 fn write_bucket(
-    view: &dyn StoreRead,
-    (pool, job): (&Pool, &JobId),
-    (class, hour): (HistoryClass, u32),
-    out: &mut Out,
-) -> Answer<bool> {
-    let prefix = KeyWriter::new(HistoryByJobTable::ID).u8(class as u8).u32(hour);
-    let prefix = prefix.str(pool.as_str()).str(job.as_str()).finish();
-    let (mut from, end) = (prefix.clone(), prefix_end(&prefix));
+    (owned, view): (&OwnedPartition, &dyn StoreRead),
+    prefix: &[u8],
+    horizon: Horizon,
+    writer: &mut Writer,
+) -> Result<(), Cut> {
+    let (mut from, end) = (prefix.to_vec(), prefix_end(prefix));
     loop {
-        let keys = yardmaster_state::scan_rows::<HistoryByJobTable>(view, &from, &end, KEYS_AT_ONCE)?;
+        let keys = scan_rows::<HistoryByJobTable>(view, &from, &end, KEYS_AT_ONCE).map_err(failed)?;
         let is_last = keys.len() < KEYS_AT_ONCE;
-        for (key, ()) in keys {
-            let (key, job) = key;
-            if let Some(task) = read_row::<HistoryTable>(view, &key)?
-                && is_current(view, &task)?
-                && !out.line(&task)
+        for ((key, job), ()) in keys {
+            if owned.is_closed() {
+                return Err(Cut::Left);
+            }
+            if let Some(task) = read_row::<HistoryTable>(view, &key).map_err(failed)?
+                && is_current(view, &task, horizon).map_err(|problem| Cut::Failed(problem.to_string()))?
             {
-                return Ok(false);
+                writer.line(&Line::of(&task), owned)?;
             }
             from = [HistoryByJobTable::key(&(key, job)), vec![0]].concat();
         }
         if is_last {
-            return Ok(true);
+            return Ok(());
         }
     }
+}
+
+fn failed(error: StateError) -> Cut {
+    Cut::Failed(format!("the store can't be read: {error}"))
 }

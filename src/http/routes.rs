@@ -16,7 +16,9 @@ use super::guard::{Guard, guard};
 use super::parts::App;
 use super::problem::Problem;
 use super::send::BODY_MAX;
-use super::{cancel, events, jobs, openapi, pools, probes, read_tasks, submit, workers};
+use super::{
+    anywhere, cancel, counts, events, jobs, openapi, pools, probes, read_tasks, stats, submit, workers,
+};
 
 /// How long an answer may take to begin, body and waiting included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(40);
@@ -27,10 +29,11 @@ const URI_MAX: usize = 4_096;
 pub(crate) fn router(app: &App, access: Arc<Guard>) -> Router {
     Router::new()
         .route("/v1/tasks", post(submit::submit))
-        .route("/v1/tasks/{*id}", get(read_tasks::anywhere))
+        .route("/v1/tasks/{*id}", get(anywhere::anywhere))
         .route("/v1/pools", get(pools::pools))
-        .route("/v1/pools/{pool}/stats", get(pools::stats))
-        .route("/v1/pools/{pool}/queues", get(pools::queues))
+        .route("/v1/pools/{pool}/stats", get(stats::stats))
+        .route("/v1/pools/{pool}/queues", get(counts::queues))
+        .route("/v1/pools/{pool}/tags", get(counts::tags))
         .route("/v1/pools/{pool}/tasks", get(read_tasks::tasks))
         // Ids may have slashes in them, so everything behind is read by hand.
         .route("/v1/pools/{pool}/tasks/{*rest}", get(read_tasks::task).post(cancel::behind_tasks))
@@ -60,7 +63,8 @@ async fn bounded(request: Request, next: Next) -> Response {
     if length > URI_MAX {
         let detail = format!("path and query have {length} bytes");
         return Problem::new(StatusCode::URI_TOO_LONG, "uri_too_long", "The URI is too long", detail)
-            .limit(URI_MAX.to_string())
+            .limit(format!("{URI_MAX} bytes"))
+            .remedy("shorten the path or send fewer filters")
             .into_response();
     }
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {

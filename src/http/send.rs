@@ -14,10 +14,11 @@ use yardmaster_topologies::wire::encode_command;
 
 use super::locate::owned;
 use super::params::Params;
-use super::parts::{App, Position};
+use super::parts::{App, Decision, Position};
 use super::position::Token;
 use super::problem::{Answer, Problem};
-use super::wait::{Wait, refusal_of};
+use super::refusal::refusal_of;
+use super::wait::Wait;
 
 /// The largest body, in bytes.
 pub(crate) const BODY_MAX: usize = 8 * 1024 * 1024;
@@ -78,12 +79,16 @@ pub(crate) async fn order(
 ) -> Answer<Response> {
     let wait = Wait::take(&mut params)?;
     params.finish()?;
-    // Who waits must be where the decision is made.
-    let here = if wait.is_wanted() { Some(owned(app, &pool, uri)?) } else { None };
-    let decisions = app.parts.registry.decisions();
     let request_id = new_request_id();
+    let mut waiter = None;
+    if wait.is_wanted() {
+        // Who waits must be where the decision is made.
+        owned(app, &pool, uri)?;
+        waiter = Some(app.parts.registry.wait_for(request_id.clone(), 1));
+    }
     let command = Command { pool: pool.clone(), request_id: Some(request_id.clone()), action };
-    let position = send(app, &command).await?;
+    let position =
+        send(app, &command).await.map_err(|problem| problem.with("request_id", request_id.as_str()))?;
     let mut token = Token::default();
     token.add(position);
     let mut sent = Sent {
@@ -93,17 +98,20 @@ pub(crate) async fn order(
         outcome: None,
         note: None,
     };
-    let Some(here) = here else {
+    let Some(waiter) = &mut waiter else {
         return Ok((StatusCode::ACCEPTED, Json(sent)).into_response());
     };
-    let (is_applied, found) = wait.applied(&here, position, decisions, &request_id).await;
-    if let Some(event) = found
-        && let Some(problem) = refusal_of(&event)
-    {
+    let mut refusal = None;
+    let decided = |decision: &Decision| {
+        sent.outcome = Some("applied");
+        refusal = decision.events.iter().find_map(|event| refusal_of(event, &app.defaults.limits));
+        true
+    };
+    wait.hear(waiter, decided).await;
+    if let Some(problem) = refusal {
         return Err(problem.with("request_id", &sent.request_id).with("position", &sent.position));
     }
-    let status = if is_applied {
-        sent.outcome = Some("applied");
+    let status = if sent.outcome.is_some() {
         StatusCode::OK
     } else {
         sent.note = Some("not decided yet: read with min_position, or follow /v1/events");

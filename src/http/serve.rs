@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::HttpError;
 use super::guard::Guard;
 use super::parts::{Parts, Shared};
+use super::patient::Patient;
 use super::routes;
 
 /// Connections at once.
@@ -25,8 +26,10 @@ const HEADERS_MAX: usize = 64;
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// How long a client may take to send a request's head, idle time between requests included.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a client may take nothing of its answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long open requests have when the server stops.
-const END_TIMEOUT: Duration = Duration::from_secs(10);
+pub const END_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause after an accept failed, which usually means that there are too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -38,7 +41,7 @@ pub async fn bind(at: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(at).await
 }
 
-/// Serves until `shutdown` becomes true, then ends what is open, within 10 s.
+/// Serves until `shutdown` becomes true, then ends what is open, within [`END_TIMEOUT`].
 ///
 /// # Errors
 /// [`HttpError::Open`] when the listener is not on loopback and nothing says who may come in; [`HttpError::Tokens`] when
@@ -95,7 +98,8 @@ fn open(stream: TcpStream, router: &Router, place: OwnedSemaphorePermit, shutdow
             .header_read_timeout(HEAD_TIMEOUT)
             .max_headers(HEADERS_MAX)
             .max_buf_size(HEAD_BYTES_MAX);
-        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+        let mut connection =
+            pin!(http.serve_connection(TokioIo::new(Patient::new(stream, WRITE_TIMEOUT)), service));
         let mut stop = shutdown;
         // What `wait_for` gives holds a lock, which must not live on while the connection ends.
         let stopped = async move { stop.wait_for(|stopping| *stopping).await.is_ok() };

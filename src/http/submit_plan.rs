@@ -14,7 +14,7 @@ use yardmaster_topologies::wire::{RECORD_BYTES_MAX, SpecJson};
 use yardmaster_topologies::worker::WorkerState;
 
 use super::locate::read;
-use super::page::Page;
+use super::page::{LEFT_OUT, Page, SMALL_ROW};
 use super::parts::{App, Location, OwnedPartition};
 use super::problem::{Answer, Problem};
 
@@ -32,11 +32,19 @@ pub(crate) struct Warning {
     detail: String,
 }
 
+/// One command of a submit.
+pub(crate) struct Chunk {
+    pub(crate) pool: Pool,
+    pub(crate) tasks: Vec<TaskSpec>,
+    /// Where its tasks stand in the request.
+    pub(crate) places: Vec<usize>,
+}
+
 /// The commands to send: each of one pool, with at most `tasks_max` tasks and of a size that the broker takes.
-pub(crate) fn chunks(tasks: Vec<TaskSpec>, tasks_max: usize) -> Answer<Vec<(Pool, Vec<TaskSpec>)>> {
-    let mut by_pool: BTreeMap<Pool, Vec<(Vec<TaskSpec>, usize)>> = BTreeMap::new();
+pub(crate) fn chunks(tasks: Vec<TaskSpec>, tasks_max: usize) -> Answer<Vec<Chunk>> {
+    let mut by_pool: BTreeMap<Pool, Vec<(Chunk, usize)>> = BTreeMap::new();
     let room = RECORD_BYTES_MAX - ENVELOPE_MAX;
-    for task in tasks {
+    for (place, task) in tasks.into_iter().enumerate() {
         let bytes = serde_json::to_vec(&SpecJson(&task)).map_or(usize::MAX, |text| text.len() + 1);
         if bytes > room {
             let detail = format!("task {} has {bytes} bytes with its defaults, allowed are {room}", task.id);
@@ -46,22 +54,27 @@ pub(crate) fn chunks(tasks: Vec<TaskSpec>, tasks_max: usize) -> Answer<Vec<(Pool
         }
         let lists = by_pool.entry(task.pool.clone()).or_default();
         match lists.last_mut() {
-            Some((list, size)) if list.len() < tasks_max && *size + bytes <= room => {
-                list.push(task);
+            Some((chunk, size)) if chunk.tasks.len() < tasks_max && *size + bytes <= room => {
+                chunk.tasks.push(task);
+                chunk.places.push(place);
                 *size += bytes;
             }
-            Some(_) | None => lists.push((vec![task], bytes)),
+            Some(_) | None => {
+                let chunk = Chunk { pool: task.pool.clone(), tasks: vec![task], places: vec![place] };
+                lists.push((chunk, bytes));
+            }
         }
     }
-    let each = by_pool.into_iter();
-    Ok(each.flat_map(|(pool, lists)| lists.into_iter().map(move |(list, _)| (pool.clone(), list))).collect())
+    Ok(by_pool.into_values().flatten().map(|(chunk, _)| chunk).collect())
 }
 
 /// What may not be as meant with these tasks: pools that are here and have no worker.
-pub(crate) async fn warnings(app: &App, chunks: &[(Pool, Vec<TaskSpec>)]) -> Answer<Vec<Warning>> {
+pub(crate) async fn warnings(app: &App, chunks: &[Chunk]) -> Answer<Vec<Warning>> {
     let mut warnings: Vec<Warning> = Vec::new();
-    for (pool, _) in chunks {
-        if warnings.iter().any(|warning| warning.pool == pool.as_str()) {
+    let mut last = None;
+    for Chunk { pool, .. } in chunks {
+        // The commands of a pool stand together.
+        if last.replace(pool) == Some(pool) {
             continue;
         }
         if let Location::Here(owned) = app.parts.registry.locate(pool)
@@ -83,7 +96,7 @@ async fn has_worker(owned: &Arc<OwnedPartition>, pool: &Pool) -> Answer<bool> {
         page.walk::<WorkerTable>(view, &prefix, &mut |_, bytes| {
             let state = WorkerTable::decode(bytes)?.state;
             found |= matches!(state, WorkerState::Joining | WorkerState::Active);
-            Ok(found)
+            Ok(if found { SMALL_ROW } else { LEFT_OUT })
         })?;
         Ok(found || page.has_more())
     })

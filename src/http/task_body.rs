@@ -15,6 +15,7 @@ use yardmaster_topologies::task::TaskSpec;
 use yardmaster_topologies::wire::{DEPTH_MAX, Defaults, RefusedReason, Undecodable, decode_command};
 
 use super::problem::{Answer, Problem};
+use super::refusal::limit_of;
 
 /// Tasks of one request.
 pub(crate) const TASKS_MAX: usize = 10_000;
@@ -49,8 +50,15 @@ impl<'a> Entries<'a> {
     }
 }
 
+/// What a body asks for.
+pub(crate) struct Body {
+    pub(crate) tasks: Vec<TaskSpec>,
+    /// Some ids are ours: the client doesn't know them.
+    pub(crate) has_made_up_ids: bool,
+}
+
 /// Reads the tasks of a body; `pool` is for those that don't say.
-pub(crate) fn read_tasks(body: &[u8], pool: &Pool, defaults: &Defaults) -> Answer<Vec<TaskSpec>> {
+pub(crate) fn read_tasks(body: &[u8], pool: &Pool, defaults: &Defaults) -> Answer<Body> {
     let text = std::str::from_utf8(body).map_err(|_| Problem::bad_body("the body is not UTF-8"))?;
     check_depth(text)?;
     let raw: &RawValue = serde_json::from_str(text)
@@ -65,9 +73,11 @@ pub(crate) fn read_tasks(body: &[u8], pool: &Pool, defaults: &Defaults) -> Answe
         return Err(problem.field("tasks").limit(TASKS_MAX.to_string()).remedy("send several requests"));
     }
     let (mut tasks, mut seen) = (Vec::with_capacity(list.len()), BTreeSet::new());
+    let mut has_made_up_ids = false;
     for (index, raw) in list.into_iter().enumerate() {
         let path = prefix.map_or(String::new(), |prefix| format!("{prefix}[{index}]"));
-        let task = read_one(raw, &path, pool, defaults)?;
+        let (task, is_made_up) = read_one(raw, &path, pool, defaults)?;
+        has_made_up_ids |= is_made_up;
         if !seen.insert((task.pool.clone(), task.id.clone())) {
             let detail = format!("`{}` is the id of an earlier task of this request", task.id);
             let code = RefusedReason::DuplicateInBatch.name();
@@ -75,7 +85,7 @@ pub(crate) fn read_tasks(body: &[u8], pool: &Pool, defaults: &Defaults) -> Answe
         }
         tasks.push(task);
     }
-    Ok(tasks)
+    Ok(Body { tasks, has_made_up_ids })
 }
 
 /// The single tasks, and what stands before their index in a path; nothing for the only one.
@@ -100,7 +110,8 @@ fn split(raw: &RawValue) -> Answer<(Vec<&RawValue>, Option<&'static str>)> {
     Ok((list, Some("tasks")))
 }
 
-fn read_one(raw: &RawValue, path: &str, pool: &Pool, defaults: &Defaults) -> Answer<TaskSpec> {
+/// One task, and whether its id was made up.
+fn read_one(raw: &RawValue, path: &str, pool: &Pool, defaults: &Defaults) -> Answer<(TaskSpec, bool)> {
     let entries: Entries<'_> = serde_json::from_str(raw.get()).map_err(|_| {
         let shown = if path.is_empty() { "the body" } else { path };
         Problem::bad_field(path, format!("{shown} must be an object"))
@@ -117,7 +128,9 @@ fn read_one(raw: &RawValue, path: &str, pool: &Pool, defaults: &Defaults) -> Ans
     match decode_command(command.as_bytes(), defaults) {
         Ok(command) => match command.action {
             Action::Submit { tasks } => {
-                tasks.into_iter().next().ok_or_else(|| Problem::bad_body("there is no task in the body"))
+                let task = tasks.into_iter().next();
+                let task = task.ok_or_else(|| Problem::bad_body("there is no task in the body"))?;
+                Ok((task, entries.field("id").is_none()))
             }
             Action::CancelTask { .. }
             | Action::CancelJob { .. }
@@ -134,7 +147,10 @@ fn read_one(raw: &RawValue, path: &str, pool: &Pool, defaults: &Defaults) -> Ans
             let detail = refusal
                 .detail
                 .replace("`task.", &if path.is_empty() { "`".into() } else { format!("`{path}.") });
-            Err(refused(refusal.reason.name(), detail).field(join(path, inner)))
+            let limit = Some(inner).filter(|_| refusal.reason == RefusedReason::Limit);
+            let limit = limit.and_then(|field| limit_of(field, &defaults.limits));
+            let problem = refused(refusal.reason.name(), detail).field(join(path, inner));
+            Err(limit.into_iter().fold(problem, |problem, limit| problem.limit(limit)))
         }
     }
 }
@@ -186,7 +202,9 @@ fn check_depth(text: &str) -> Answer<()> {
         }
         // The list around the tasks comes on top of what one record may have.
         if depth > DEPTH_MAX + 2 {
-            return Err(Problem::bad_body("the body is nested too deep").limit(DEPTH_MAX.to_string()));
+            return Err(Problem::bad_body("the body is nested too deep")
+                .limit(DEPTH_MAX.to_string())
+                .remedy("nest it less, or send what is nested as text"));
         }
     }
     Ok(())

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use yardmaster_state::{KeyWriter, StoreRead, Table, read_row};
 use yardmaster_topologies::id::{JobId, Pool, QueueName, TaskId, WorkerName};
 use yardmaster_topologies::tables::{
-    ByJobTable, ByQueueTable, ByTagTable, ByWorkerTable, HistoryByJobTable, HistoryClass, HistoryKey,
-    HistoryTable, TaskTable,
+    ByJobTable, ByQueueTable, ByTagTable, ByWorkerTable, HistoryByJobTable, HistoryClass, HistoryTable,
+    TaskTable,
 };
 use yardmaster_topologies::task::{EndedTask, LiveTask, TaskRow, TaskSpec, TaskState};
 
-use super::lookup::{Horizon, wall_now};
-use super::page::Page;
+use super::lookup::{Horizon, is_current, wall_now};
+use super::page::{LEFT_OUT, Page, SMALL_ROW};
 use super::problem::Answer;
 use super::read_tasks::TaskPage;
 use super::task_view::TaskView;
@@ -58,15 +58,22 @@ pub(crate) fn list(
     horizon: Horizon,
 ) -> Answer<TaskPage> {
     let mut tasks = Vec::new();
-    let resumed = page.after.as_deref().and_then(history_place);
+    let prefix = live_prefix(pool, filter);
+    let place = |cursor: &[u8]| history_place(cursor, pool, filter.job.as_ref());
+    page.check(|cursor| cursor.starts_with(&prefix) || place(cursor).is_some())?;
+    let resumed = page.after.as_deref().and_then(place);
     if filter.wants(false) && resumed.is_none() {
-        live(view, pool, filter, &mut page, &mut tasks)?;
+        live(view, (pool, &prefix), filter, &mut page, &mut tasks)?;
     }
     if filter.wants(true) {
         for (class, hour) in
             buckets(horizon).skip_while(|bucket| resumed.is_some_and(|at| is_newer(*bucket, at)))
         {
-            ended(view, (pool, class, hour), filter, &mut page, &mut tasks)?;
+            let mut keep = |task: &EndedTask| -> Answer<usize> {
+                let is_wanted = filter.takes_ended(task) && is_current(view, task, horizon)?;
+                Ok(if is_wanted { add(&mut tasks, TaskView::ended(task)) } else { LEFT_OUT })
+            };
+            ended(view, (pool, class, hour), filter, &mut page, &mut keep)?;
             if page.has_more() {
                 break;
             }
@@ -75,37 +82,49 @@ pub(crate) fn list(
     Ok(TaskPage { tasks, next_cursor: page.next_cursor() })
 }
 
+/// Adds a task, and says how large it is.
+fn add(tasks: &mut Vec<TaskView>, task: TaskView) -> usize {
+    let bytes = serde_json::to_vec(&task).map_or(SMALL_ROW, |text| text.len());
+    tasks.push(task);
+    bytes
+}
+
 fn live(
     view: &dyn StoreRead,
-    pool: &Pool,
+    (pool, prefix): (&Pool, &[u8]),
     filter: &Filter,
     page: &mut Page,
     tasks: &mut Vec<TaskView>,
 ) -> Answer<()> {
-    let mut keep = |id: TaskId| -> Answer<bool> {
+    let mut keep = |id: TaskId| -> Answer<usize> {
         let row = read_row::<TaskTable>(view, &(pool.clone(), id))?;
         let Some(TaskRow::Live(task)) =
             row.filter(|row| matches!(row, TaskRow::Live(task) if filter.takes_live(task)))
         else {
-            return Ok(false);
+            return Ok(LEFT_OUT);
         };
-        tasks.push(TaskView::live(&task));
-        Ok(true)
+        Ok(add(tasks, TaskView::live(&task)))
     };
-    let prefix = |table: u8| KeyWriter::new(table).str(pool.as_str());
+    match prefix.first() {
+        Some(&ByWorkerTable::ID) => page.walk::<ByWorkerTable>(view, prefix, &mut |(_, _, id), _| keep(id)),
+        Some(&ByJobTable::ID) => page.walk::<ByJobTable>(view, prefix, &mut |(_, _, id), _| keep(id)),
+        Some(&ByTagTable::ID) => page.walk::<ByTagTable>(view, prefix, &mut |(_, _, _, id), _| keep(id)),
+        _ => page.walk::<ByQueueTable>(view, prefix, &mut |(_, _, id), _| keep(id)),
+    }
+}
+
+/// The part of the best index that is walked for live tasks.
+fn live_prefix(pool: &Pool, filter: &Filter) -> Vec<u8> {
+    let of = |table: u8| KeyWriter::new(table).str(pool.as_str());
     if let Some(worker) = &filter.worker {
-        let prefix = prefix(ByWorkerTable::ID).str(worker.as_str()).finish();
-        page.walk::<ByWorkerTable>(view, &prefix, &mut |(_, _, id), _| keep(id))
+        of(ByWorkerTable::ID).str(worker.as_str()).finish()
     } else if let Some(job) = &filter.job {
-        let prefix = prefix(ByJobTable::ID).str(job.as_str()).finish();
-        page.walk::<ByJobTable>(view, &prefix, &mut |(_, _, id), _| keep(id))
+        of(ByJobTable::ID).str(job.as_str()).finish()
     } else if let Some((name, value)) = filter.tags.first() {
-        let prefix = prefix(ByTagTable::ID).str(name).str(value).finish();
-        page.walk::<ByTagTable>(view, &prefix, &mut |(_, _, _, id), _| keep(id))
+        of(ByTagTable::ID).str(name).str(value).finish()
     } else {
-        let prefix = prefix(ByQueueTable::ID);
-        let prefix = filter.queue.iter().fold(prefix, |prefix, queue| prefix.str(queue.as_str())).finish();
-        page.walk::<ByQueueTable>(view, &prefix, &mut |(_, _, id), _| keep(id))
+        let queue = filter.queue.iter();
+        queue.fold(of(ByQueueTable::ID), |prefix, queue| prefix.str(queue.as_str())).finish()
     }
 }
 
@@ -114,37 +133,20 @@ fn ended(
     (pool, class, hour): (&Pool, HistoryClass, u32),
     filter: &Filter,
     page: &mut Page,
-    tasks: &mut Vec<TaskView>,
+    keep: &mut dyn FnMut(&EndedTask) -> Answer<usize>,
 ) -> Answer<()> {
-    let mut keep = |task: &EndedTask| -> Answer<bool> {
-        let is_wanted = filter.takes_ended(task) && is_current(view, task)?;
-        if is_wanted {
-            tasks.push(TaskView::ended(task));
-        }
-        Ok(is_wanted)
-    };
     let prefix = |table: u8| KeyWriter::new(table).u8(class as u8).u32(hour).str(pool.as_str());
     match &filter.job {
         Some(job) => {
             let prefix = prefix(HistoryByJobTable::ID).str(job.as_str()).finish();
             page.walk::<HistoryByJobTable>(view, &prefix, &mut |(key, _), _| {
-                read_row::<HistoryTable>(view, &key)?.map_or(Ok(false), |task| keep(&task))
+                read_row::<HistoryTable>(view, &key)?.map_or(Ok(LEFT_OUT), |task| keep(&task))
             })
         }
         None => page.walk::<HistoryTable>(view, &prefix(HistoryTable::ID).finish(), &mut |_, bytes| {
             keep(&HistoryTable::decode(bytes)?)
         }),
     }
-}
-
-/// Whether a record is the last word about its task: it may run again, or have ended again since.
-pub(crate) fn is_current(view: &dyn StoreRead, task: &EndedTask) -> Answer<bool> {
-    let key = (task.spec.pool.clone(), task.spec.id.clone());
-    Ok(match read_row::<TaskTable>(view, &key)? {
-        Some(TaskRow::Live(_)) => false,
-        Some(TaskRow::Done(marker)) => marker.generation == task.generation,
-        None => true,
-    })
 }
 
 /// The hours of history, newest first, and within an hour COMPLETED first.
@@ -161,9 +163,11 @@ pub(crate) fn is_newer((class, hour): (HistoryClass, u32), (at_class, at_hour): 
     (std::cmp::Reverse(hour), class) < (std::cmp::Reverse(at_hour), at_class)
 }
 
-/// The bucket that a cursor lies in; none when it lies in an index of live tasks.
-fn history_place(cursor: &[u8]) -> Option<(HistoryClass, u32)> {
-    let place = |key: HistoryKey| (key.class, key.hour);
-    let by_job = || HistoryByJobTable::parse(cursor).ok().map(|(key, _)| place(key));
-    HistoryTable::parse(cursor).ok().map(place).or_else(by_job)
+/// The bucket that a cursor of this query lies in; none when it lies in an index of live tasks.
+fn history_place(cursor: &[u8], pool: &Pool, job: Option<&JobId>) -> Option<(HistoryClass, u32)> {
+    let key = match job {
+        Some(job) => HistoryByJobTable::parse(cursor).ok().filter(|(_, of)| of == job)?.0,
+        None => HistoryTable::parse(cursor).ok()?,
+    };
+    (key.pool == *pool).then_some((key.class, key.hour))
 }

@@ -1,7 +1,7 @@
 //! Workers: who is there, what they run, and draining them.
 
 use axum::Json;
-use axum::extract::{OriginalUri, Path, State};
+use axum::extract::{OriginalUri, State};
 use axum::http::Uri;
 use axum::response::Response;
 use serde::Serialize;
@@ -13,8 +13,8 @@ use yardmaster_topologies::tables::{ByWorkerTable, LeaseTable, WorkerTable};
 use yardmaster_topologies::worker::{WorkerRow, WorkerState};
 
 use super::locate::{caught_up, read};
-use super::page::Page;
-use super::params::{LIMIT_MAX, Params, path_name};
+use super::page::{LEFT_OUT, Page, SMALL_ROW};
+use super::params::{LIMIT_MAX, Names, Params, path_name};
 use super::parts::App;
 use super::problem::{Answer, Problem};
 use super::send::{Sent, order};
@@ -62,7 +62,7 @@ fn worker_view(
 pub(crate) async fn workers(
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
-    Path(pool): Path<String>,
+    Names(pool): Names<String>,
     mut params: Params,
 ) -> Answer<Json<WorkerPage>> {
     let pool = path_name("pool", &pool, Pool::parse)?;
@@ -70,9 +70,10 @@ pub(crate) async fn workers(
     for name in params.all("state").iter().flat_map(|value| value.split(',')).filter(|name| !name.is_empty())
     {
         let found = STATES.into_iter().find(|state| state.name().eq_ignore_ascii_case(name));
-        states.push(
-            found.ok_or_else(|| Problem::bad_field("state", format!("`{name}` is no state of a worker")))?,
-        );
+        states.push(found.ok_or_else(|| {
+            Problem::bad_field("state", format!("`{name}` is no state of a worker"))
+                .remedy(format!("use some of {}", STATES.map(WorkerState::name).join(", ")))
+        })?);
     }
     let mut page = Page::take(&mut params)?;
     let owned = caught_up(&app, &pool, &uri, &mut params).await?;
@@ -80,13 +81,14 @@ pub(crate) async fn workers(
     read(&owned, move |view| {
         let mut workers = Vec::new();
         let prefix = KeyWriter::new(WorkerTable::ID).str(pool.as_str()).finish();
+        page.check(|cursor| cursor.starts_with(&prefix))?;
         page.walk::<WorkerTable>(view, &prefix, &mut |(_, worker), bytes| {
             let row = WorkerTable::decode(bytes)?;
             let is_wanted = states.is_empty() || states.contains(&row.state);
             if is_wanted {
                 workers.push(worker_view(view, &pool, &worker, &row)?);
             }
-            Ok(is_wanted)
+            Ok(if is_wanted { SMALL_ROW } else { LEFT_OUT })
         })?;
         Ok(Json(WorkerPage { workers, next_cursor: page.next_cursor() }))
     })
@@ -103,7 +105,7 @@ pub(crate) async fn workers(
 pub(crate) async fn worker(
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
-    Path((pool, worker)): Path<(String, String)>,
+    Names((pool, worker)): Names<(String, String)>,
     mut params: Params,
 ) -> Answer<Json<WorkerDetail>> {
     let (pool, worker) = names(&pool, &worker)?;
@@ -111,12 +113,15 @@ pub(crate) async fn worker(
     params.finish()?;
     read(&owned, move |view| {
         let row = read_row::<WorkerTable>(view, &(pool.clone(), worker.clone()))?;
-        let row = row.ok_or_else(|| Problem::not_found(format!("pool {pool} has no worker {worker}")))?;
+        let row = row.ok_or_else(|| {
+            let problem = Problem::not_found(format!("pool {pool} has no worker {worker}"));
+            problem.remedy("look at /v1/pools/{pool}/workers; one that left is kept for a while only")
+        })?;
         let mut tasks = Vec::new();
         let prefix = KeyWriter::new(ByWorkerTable::ID).str(pool.as_str()).str(worker.as_str()).finish();
         Page::first(LIMIT_MAX).walk::<ByWorkerTable>(view, &prefix, &mut |(_, _, id), _| {
             tasks.push(id.to_string());
-            Ok(true)
+            Ok(SMALL_ROW)
         })?;
         Ok(Json(WorkerDetail { worker: worker_view(view, &pool, &worker, &row)?, tasks }))
     })
@@ -138,7 +143,7 @@ fn names(pool: &str, worker: &str) -> Answer<(Pool, WorkerName)> {
 pub(crate) async fn drain(
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
-    Path((pool, worker)): Path<(String, String)>,
+    Names((pool, worker)): Names<(String, String)>,
     params: Params,
 ) -> Answer<Response> {
     let (pool, worker) = names(&pool, &worker)?;
@@ -156,7 +161,7 @@ pub(crate) async fn drain(
 pub(crate) async fn undrain(
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
-    Path((pool, worker)): Path<(String, String)>,
+    Names((pool, worker)): Names<(String, String)>,
     params: Params,
 ) -> Answer<Response> {
     let (pool, worker) = names(&pool, &worker)?;

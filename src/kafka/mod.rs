@@ -35,5 +35,5 @@ pub use tail::{Tail, TailRecord};
 pub use topic_ids::topic_ids;
 pub use topics::{Found, TopicWanted, Topics};
 pub use transaction::{Delivered, OutRecord, Transactions};
-pub use watermark::high_watermark;
+pub use watermark::{high_watermark, stable_ends};
 pub use worker_link::WorkerLink;

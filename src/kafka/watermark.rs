@@ -19,6 +19,17 @@ pub fn high_watermark(conn: &Connection, topic: &str, partition: i32) -> Result<
     watermarks_by(&consumer, topic, partition)
 }
 
+/// The offset in each of partitions 0 to `partitions` - 1 before which everything is decided: what is committed from now
+/// on comes behind it, also out of a transaction that is open now.
+///
+/// # Errors
+/// The same.
+pub fn stable_ends(conn: &Connection, topic: &str, partitions: i32) -> Result<Vec<i64>> {
+    let consumer: BaseConsumer =
+        conn.committed_reader()?.create().map_err(|error| failure("creating a consumer", "", &error))?;
+    (0..partitions).map(|partition| Ok(watermarks_by(&consumer, topic, partition)?.1)).collect()
+}
+
 /// A client that can be asked for the watermarks of several partitions.
 pub(super) fn uncommitted(conn: &Connection) -> Result<BaseConsumer> {
     conn.uncommitted_reader()?.create().map_err(|error| failure("creating a consumer", "", &error))

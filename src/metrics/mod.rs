@@ -2,6 +2,7 @@
 
 mod names;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prometheus::{
@@ -11,6 +12,18 @@ use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::wire::Event;
 
 use crate::kafka::Delivered;
+
+/// How many there are by pool and state.
+pub type ByPoolAndState = BTreeMap<(String, &'static str), u64>;
+
+/// Numbers out of the stores, as of one scrape.
+#[derive(Debug, Default)]
+pub struct Live {
+    /// Tasks, terminal ones included.
+    pub tasks: ByPoolAndState,
+    /// Registered workers.
+    pub workers: ByPoolAndState,
+}
 
 /// All figures of one instance.
 pub struct Metrics {
@@ -32,8 +45,6 @@ pub struct Metrics {
     rerouted: IntCounterVec,
     recoveries: IntCounterVec,
     restored: IntGaugeVec,
-    tasks: IntGaugeVec,
-    workers: IntGaugeVec,
 }
 
 impl Default for Metrics {
@@ -85,8 +96,6 @@ impl Metrics {
             rerouted: counter(names::REROUTED, &[]),
             recoveries: counter(names::RECOVERIES, &["partition", "what"]),
             restored: gauge(names::RESTORED, &["partition"]),
-            tasks: gauge(names::TASKS, &["pool", "state"]),
-            workers: gauge(names::WORKERS, &["pool", "state"]),
             registry,
         }
     }
@@ -170,31 +179,38 @@ impl Metrics {
         self.restored.with_label_values(&[partition.to_string().as_str()]).set(records);
     }
 
-    /// Replaces the numbers of tasks: (pool, state, how many), read from the stores when they are asked for.
-    pub fn set_tasks(&self, rows: &[(String, &'static str, u64)]) {
-        self.tasks.reset();
-        for (pool, state, count) in rows {
-            self.tasks
-                .with_label_values(&[pool.as_str(), state])
-                .set(i64::try_from(*count).unwrap_or(i64::MAX));
+    /// A partition is not processed here any more: its figures would stand still for ever.
+    pub fn forget(&self, partition: i32) {
+        let label = partition.to_string();
+        let counters = [&self.batches, &self.taken, &self.produced, &self.produced_bytes];
+        // What was never counted has no series to remove.
+        counters.into_iter().for_each(|counter| drop(counter.remove_label_values(&[&label])));
+        drop(self.commit_seconds.remove_label_values(&[&label]));
+        drop(self.input_age.remove_label_values(&[&label]));
+        drop(self.restored.remove_label_values(&[&label]));
+        for what in ["session", "store"] {
+            drop(self.recoveries.remove_label_values(&[label.as_str(), what]));
         }
     }
 
-    /// Replaces the numbers of workers: (pool, state, how many).
-    pub fn set_workers(&self, rows: &[(String, &'static str, u64)]) {
-        self.workers.reset();
-        for (pool, state, count) in rows {
-            self.workers
-                .with_label_values(&[pool.as_str(), state])
-                .set(i64::try_from(*count).unwrap_or(i64::MAX));
-        }
-    }
-
-    /// The text that Prometheus reads.
+    /// The text that Prometheus reads. What stands in the stores is put together for each call: two at once can't mix.
     #[must_use]
-    pub fn render(&self) -> String {
+    pub fn render(&self, live: &Live) -> String {
+        let apart = Registry::new();
+        for (name, rows) in [(names::TASKS, &live.tasks), (names::WORKERS, &live.workers)] {
+            let gauge = IntGaugeVec::new(Opts::new(name.0, name.1), &["pool", "state"])
+                .expect("the names file has valid names");
+            for ((pool, state), count) in rows {
+                gauge
+                    .with_label_values(&[pool.as_str(), state])
+                    .set(i64::try_from(*count).unwrap_or(i64::MAX));
+            }
+            apart.register(Box::new(gauge)).expect("the names file has each name once");
+        }
+        let mut families = self.registry.gather();
+        families.extend(apart.gather());
         let mut text = Vec::new();
-        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+        if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
             tracing::error!(%error, "the metrics could not be written");
         }
         String::from_utf8(text).unwrap_or_default()
@@ -205,4 +221,29 @@ fn seconds_by(registry: &Registry, (name, help): (&str, &str), labels: &[&str]) 
     let counter = CounterVec::new(Opts::new(name, help), labels).expect("the names file has valid names");
     registry.register(Box::new(counter.clone())).expect("the names file has each name once");
     counter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_that_has_left_has_no_series() {
+        let metrics = Metrics::new();
+        metrics.restored(3, 7);
+        metrics.recovered(3, "session");
+        metrics.recovered(4, "session");
+        metrics.forget(3);
+        let text = metrics.render(&Live::default());
+        assert!(!text.contains("partition=\"3\"") && text.contains("partition=\"4\""), "{text}");
+    }
+
+    #[test]
+    fn each_scrape_has_its_own_numbers() {
+        let metrics = Metrics::new();
+        let live = |pool: &str| Live { tasks: [((pool.to_owned(), "QUEUED"), 2)].into(), ..Live::default() };
+        let (one, other) = (metrics.render(&live("a")), metrics.render(&live("b")));
+        assert!(one.contains("yardmaster_tasks{pool=\"a\",state=\"QUEUED\"} 2"), "{one}");
+        assert!(!other.contains("pool=\"a\""), "{other}");
+    }
 }

@@ -73,6 +73,9 @@ pub(super) fn catch_up(
     let (next, end) = (at(HistoryMark::RefillNext)?.unwrap_or(0), at(HistoryMark::RefillEnd)?.unwrap_or(0));
     if next.max(first) < end {
         refill(partition, conn, store, (next.max(first), end));
+    } else if next < end {
+        // Retention has taken the rest: nothing is left to read back, and readers must not wait for it.
+        write(store.as_ref(), &mut Txn::new(store.as_ref()), NextOffset(end), HistoryMark::RefillNext)?;
     }
     Ok(())
 }

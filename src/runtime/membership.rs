@@ -140,11 +140,14 @@ impl Membership {
         self.epoch
     }
 
-    /// Where the other partitions are, as far as their owners are heard.
+    /// Where the other partitions are served, as far as their owners are heard and say so.
     pub(super) fn elsewhere(&self) -> BTreeMap<i32, String> {
         let others = self.owners.iter().filter(|(_, owner)| **owner != self.id);
         others
-            .filter_map(|(partition, owner)| Some((*partition, self.peers.get(owner)?.url.clone())))
+            .filter_map(|(partition, owner)| {
+                let peer = self.peers.get(owner).filter(|peer| peer.partitions.contains(partition));
+                Some((*partition, peer?.url.clone()))
+            })
             .collect()
     }
 

@@ -10,7 +10,6 @@ use yardmaster_topologies::event::Local;
 use yardmaster_topologies::id::{Pool, WorkerName};
 use yardmaster_topologies::time::Millis;
 use yardmaster_topologies::topology::{STATUS, TASKS};
-use yardmaster_topologies::wire::Event;
 
 use super::channels::TopicWork;
 use super::names::Names;
@@ -62,13 +61,6 @@ impl Partition {
     /// Readers that wait for their own write see how far it is.
     pub(super) fn committed(&self, checkpoint: &Checkpoint) {
         self.position.send_replace(committed(checkpoint));
-    }
-
-    /// Requests that wait for a decision are answered.
-    pub(super) fn release(&self, event: Event) {
-        if matches!(event, Event::Accepted { .. } | Event::Refused { .. }) {
-            self.registry.release(Arc::new(event));
-        }
     }
 
     pub(super) fn ensure_channel(&self, pool: Pool, worker: WorkerName) {

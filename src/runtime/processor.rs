@@ -120,6 +120,7 @@ fn run(partition: &Partition, conn: &Connection, stores: &StoreSettings, setting
             }
         }
     }
+    partition.metrics.forget(partition.number);
     tracing::info!(partition = partition.number, "released");
 }
 
@@ -271,7 +272,7 @@ fn serve(partition: &Partition, store: Arc<dyn Store>, checkpoint: &Checkpoint) 
     let at: Committed = committed(checkpoint);
     tracing::info!(partition = partition.number, sequence = at.sequence, "processing");
     let receiver: watch::Receiver<Committed> = partition.position.subscribe();
-    partition.registry.add(OwnedPartition { partition: partition.number, store, committed: receiver });
+    partition.registry.add(OwnedPartition::new(partition.number, store, receiver));
 }
 
 fn halt(partition: &Partition, lost: &KafkaFailure) {

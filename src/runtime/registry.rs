@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use yardmaster_state::{NextOffset, Store};
-use yardmaster_topologies::id::Pool;
-use yardmaster_topologies::wire::Event;
+use yardmaster_topologies::driver::CommandInput;
+use yardmaster_topologies::effect::Effect;
+use yardmaster_topologies::id::{Pool, RequestId};
 
+use super::waiters::{Asked, Waiter, Waiters};
 use crate::kafka::partition_of;
 
 /// How far a processor has committed. It only grows while the partition stays here.
@@ -31,6 +34,29 @@ pub struct OwnedPartition {
     pub store: Arc<dyn Store>,
     /// Changes with every commit: a reader waits on it for its own write.
     pub committed: watch::Receiver<Committed>,
+    /// Becomes true when it is not served here any more.
+    has_left: watch::Sender<bool>,
+}
+
+impl OwnedPartition {
+    /// A partition that is restored.
+    #[must_use]
+    pub fn new(partition: i32, store: Arc<dyn Store>, committed: watch::Receiver<Committed>) -> Self {
+        Self { partition, store, committed, has_left: watch::channel(false).0 }
+    }
+
+    /// Whether it has left. Long reads look: a store that somebody still reads stays open, and can't be opened again.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        *self.has_left.borrow()
+    }
+
+    /// Waits until it has left.
+    pub async fn closed(&self) {
+        let mut left = self.has_left.subscribe();
+        // An error would mean that its sender is gone, which lives as long as this.
+        drop(left.wait_for(|left| *left).await);
+    }
 }
 
 /// Where a pool's state can be asked for.
@@ -48,15 +74,22 @@ pub struct Registry {
     partitions: i32,
     owned: RwLock<BTreeMap<i32, Arc<OwnedPartition>>>,
     elsewhere: RwLock<BTreeMap<i32, String>>,
-    decisions: broadcast::Sender<Arc<Event>>,
+    waiters: Waiters,
+    /// When the placement was last seen.
+    placed_at: RwLock<Option<Instant>>,
 }
 
 impl Registry {
     /// An instance that owns nothing yet, of a namespace with `partitions` partitions.
     #[must_use]
     pub fn new(partitions: i32) -> Self {
-        let (decisions, _) = broadcast::channel(16_384);
-        Self { partitions, owned: RwLock::default(), elsewhere: RwLock::default(), decisions }
+        Self {
+            partitions,
+            owned: RwLock::default(),
+            elsewhere: RwLock::default(),
+            waiters: Waiters::default(),
+            placed_at: RwLock::default(),
+        }
     }
 
     /// How many partitions the namespace has.
@@ -96,24 +129,40 @@ impl Registry {
         self.owned.write().unwrap_or_else(PoisonError::into_inner).insert(partition, Arc::new(owned));
     }
 
-    /// A partition is not served here any more.
+    /// A partition is not served here any more: reads that take long give its store back.
     pub fn remove(&self, partition: i32) {
-        self.owned.write().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+        let left = self.owned.write().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+        if let Some(left) = left {
+            left.has_left.send_replace(true);
+        }
     }
 
-    /// The placement, as far as it concerns others.
+    /// The placement as it is now, as far as it concerns others: who serves which partition.
     pub fn place_elsewhere(&self, owners: BTreeMap<i32, String>) {
         *self.elsewhere.write().unwrap_or_else(PoisonError::into_inner) = owners;
+        *self.placed_at.write().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Committed `Accepted` and `Refused` events, for requests that wait for the decision.
-    pub fn decisions(&self) -> broadcast::Receiver<Arc<Event>> {
-        self.decisions.subscribe()
+    /// Whether the placement was seen within a time: an instance that is cut off from Kafka may have lost everything.
+    #[must_use]
+    pub fn is_following(&self, within: Duration) -> bool {
+        let placed_at = *self.placed_at.read().unwrap_or_else(PoisonError::into_inner);
+        placed_at.is_some_and(|at| at.elapsed() < within)
     }
 
-    /// Told by a processor after its commit.
-    pub fn release(&self, event: Arc<Event>) {
-        // Nobody waits: that is the usual case and not an error.
-        drop(self.decisions.send(event));
+    /// Waits for what is decided about so many commands of a request. To be called before the first of them is sent.
+    pub fn wait_for(&self, id: RequestId, commands: usize) -> Waiter {
+        self.waiters.wait_for(id, commands)
+    }
+
+    /// Those of a batch's commands that a request here waits for.
+    #[must_use]
+    pub fn asked(&self, commands: &[CommandInput]) -> Asked {
+        self.waiters.asked(commands)
+    }
+
+    /// Told by a processor after the commit of the batch that these commands were in.
+    pub fn answer(&self, asked: Asked, effects: &[Effect]) {
+        self.waiters.answer(asked, effects);
     }
 }

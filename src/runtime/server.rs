@@ -175,7 +175,8 @@ impl Owner {
             instance: self.server.config.instance_id.clone(),
             incarnation: self.incarnation.clone(),
             url: self.server.config.http_advertise.clone(),
-            partitions: self.running.keys().copied().collect(),
+            // Not those that are still restored: nobody could ask for them here.
+            partitions: self.server.registry.owned().iter().map(|owned| owned.partition).collect(),
             leaving,
         }
     }

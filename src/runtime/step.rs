@@ -78,6 +78,7 @@ impl Session<'_> {
         // 2. Decide: pure, over an overlay; the store stays as it is.
         let began = Instant::now();
         let Take { status, commands, dead, next, records, .. } = take;
+        let asked = self.partition.registry.asked(&commands);
         // Both stay here until the commit: a session that breaks hands them to the next one.
         let (local, rewrite) = (self.local.clone(), self.rewrite.clone());
         let input = BatchInput { local: local.clone(), status, commands, now, rewrite };
@@ -130,8 +131,9 @@ impl Session<'_> {
         laps.end("store");
 
         // 6. Release: readers see it, who waits is answered, topics are made.
-        self.release(effects);
         self.partition.committed(&self.checkpoint);
+        self.partition.registry.answer(asked, &effects);
+        self.release(effects);
         laps.end("release");
         let metrics = &self.partition.metrics;
         laps.all().iter().for_each(|(phase, took)| metrics.phase(self.partition.number, phase, *took));
@@ -246,11 +248,14 @@ impl Session<'_> {
         for effect in effects {
             self.partition.metrics.effect(&effect);
             match effect {
-                Effect::Publish { event } => self.partition.release(event),
                 Effect::EnsureChannel { pool, worker } => self.partition.ensure_channel(pool, worker),
                 Effect::ForgetChannel { pool, worker } => self.partition.forget_channel(pool, worker),
                 Effect::EnsureReply { topic } => self.partition.ensure_reply(topic),
-                Effect::Send { .. } | Effect::Reply { .. } | Effect::Bury { .. } | Effect::Count { .. } => {}
+                Effect::Send { .. }
+                | Effect::Publish { .. }
+                | Effect::Reply { .. }
+                | Effect::Bury { .. }
+                | Effect::Count { .. } => {}
             }
         }
     }

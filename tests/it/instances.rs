@@ -68,8 +68,13 @@ fn two_instances() {
 
 fn elsewhere_names_the_owner(one: &Server, other: &Server) {
     let theirs = *owned(other).first().unwrap();
-    let answer = one.http.get(&format!("/v1/pools/{}/stats", pool(theirs)));
-    assert_eq!(answer.status, 421, "{answer:?}");
+    let path = format!("/v1/pools/{}/stats", pool(theirs));
+    // 503 until the owner has said that it serves the partition.
+    let answer = await_some(
+        "the owner's address",
+        || one.last_words(),
+        || Some(one.http.get(&path)).filter(|answer| answer.status == 421),
+    );
     assert!(answer.content_type.starts_with("application/problem+json"), "{answer:?}");
     assert_eq!(answer.json()["owner"], other.http.url.as_str(), "{answer:?}");
     let there = format!("{}/v1/pools/{}/stats", other.http.url, pool(theirs));

@@ -9,6 +9,7 @@
 mod checker;
 mod cluster;
 mod commands;
+mod doors;
 mod identity;
 mod instances;
 mod kills;

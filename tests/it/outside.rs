@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::checker::{must_be_clean, read_all};
 use crate::cluster::{
-    Fleet, FleetOptions, Http, Server, ServerOptions, Watch, await_some, bootstrap, free_port,
-    guarded_program, program, run_dir,
+    Fleet, FleetOptions, Http, Server, ServerOptions, Topic, Watch, await_some, bootstrap, free_port,
+    guarded_program, program, run_dir, submit_range,
 };
 
 /// A child that is killed by its pid when the test is over.
@@ -170,6 +170,16 @@ fn prometheus() {
     let ours = await_some("our own metrics", words, || query("count(%7B__name__=~%22yardmaster_.%2B%22%7D)"));
     let count: u64 = ours[0]["value"][1].as_str().unwrap().parse().unwrap();
     assert!(count >= 10, "Prometheus knows only {count} series of ours");
+    let fleet = Fleet::start(FleetOptions::new(&options.namespace, "default"));
+    let watch = Watch::start(&options.namespace);
+    let topic = Topic::new(&server.topic("tasks"));
+    submit_range(&topic, "default", "t", 0..50, &json!({"command":["true"],"tags":{"kind":"scraped"}}));
+    watch.await_ends(50, &server);
+    await_some("50 completed tasks in Prometheus", words, || {
+        let wanted = "yardmaster_tasks%7Bpool=%22default%22,state=%22COMPLETED%22%7D";
+        query(wanted).filter(|result| result[0]["value"][1] == "50")
+    });
+    drop(fleet);
 }
 
 /// One of our commands, against a server.

@@ -6,9 +6,11 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use yardmaster::http::{EventFeed as _, KafkaFeed};
+use yardmaster::kafka::Connection;
 
 use crate::checker::read_all;
-use crate::cluster::{Topic, bootstrap, fresh_namespace};
+use crate::cluster::{Topic, await_some, bootstrap, fresh_namespace};
 
 const CALL: Duration = Duration::from_secs(30);
 
@@ -40,6 +42,31 @@ fn transaction(producer: &BaseProducer, topic: &str, value: &str, commit: bool) 
     } else {
         producer.abort_transaction(CALL).unwrap();
     }
+}
+
+#[test]
+fn a_stream_that_begins_now_meets_what_is_committed_later() {
+    let topic = format!("{}.events", fresh_namespace("following"));
+    create_topics(std::slice::from_ref(&topic), 2);
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap())
+        .set("transactional.id", format!("{topic}-tx"))
+        .create()
+        .unwrap();
+    producer.init_transactions(CALL).unwrap();
+    transaction(&producer, &topic, "before", true);
+    producer.begin_transaction().unwrap();
+    producer.send(BaseRecord::to(&topic).key("p").payload("open").partition(0)).unwrap();
+    while producer.in_flight_count() > 0 {
+        producer.poll(Duration::from_millis(5));
+    }
+    let connection = Connection { bootstrap: bootstrap(), extra: Vec::new() };
+    let feed = KafkaFeed { connection, topic, partitions: 2 };
+    let from = feed.ends().unwrap();
+    let mut stream = feed.open(from).unwrap();
+    producer.commit_transaction(CALL).unwrap();
+    let met = await_some("the record", String::new, || stream.poll(Duration::from_millis(100)).unwrap());
+    assert_eq!(met.value.as_deref(), Some(b"open".as_slice()), "and not what was committed before");
 }
 
 #[test]

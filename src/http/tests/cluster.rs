@@ -1,6 +1,7 @@
 //! One partition in memory behind the routes.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -10,15 +11,16 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt;
-use yardmaster_state::{MemoryStore, NextOffset, Store};
+use yardmaster_state::{MemoryStore, NextOffset, Store, Txn, read_row};
 use yardmaster_topologies::driver::{BatchInput, CommandInput, Grid};
 use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::event::{AttemptRef, Local, Status, StatusKind};
-use yardmaster_topologies::id::{Incarnation, Pool, WorkerName};
+use yardmaster_topologies::id::{Incarnation, Pool, TaskId, WorkerName};
 use yardmaster_topologies::settings::Settings;
-use yardmaster_topologies::task::{Json, Report};
+use yardmaster_topologies::tables::{HistoryKey, HistoryTable, TaskTable};
+use yardmaster_topologies::task::{EndedTask, Json, Report, TaskRow};
 use yardmaster_topologies::time::{Now, ProcessorMs, WallMs};
-use yardmaster_topologies::wire::{Defaults, Event, ToWorker, decode_command};
+use yardmaster_topologies::wire::{Defaults, Refusal, RefusedReason, ToWorker, decode_command};
 
 use crate::config::Config;
 use crate::http::guard::Guard;
@@ -43,8 +45,15 @@ pub(super) struct Cluster {
     registry: Arc<Registry>,
     told: watch::Sender<Committed>,
     settings: Settings,
+    pub(super) instance_timeout: Duration,
     /// What is sent waits: nothing is decided.
     pub(super) is_stalled: AtomicBool,
+    /// What is decided is committed, but who waits isn't told: as when the processor breaks right after its commit.
+    pub(super) is_mute: AtomicBool,
+    /// The broker takes so many commands more, then doesn't answer any more.
+    pub(super) takes: AtomicUsize,
+    /// Commands that are on their way at once, and the most of them so far.
+    pub(super) on_the_way: [AtomicUsize; 2],
     /// The broker doesn't answer.
     pub(super) is_away: AtomicBool,
 }
@@ -55,6 +64,11 @@ pub(super) fn pool() -> Pool {
 
 impl Cluster {
     pub(super) fn new() -> Arc<Self> {
+        Self::of(1)
+    }
+
+    /// Of a namespace with so many partitions: the first one is here.
+    pub(super) fn of(partitions: i32) -> Arc<Self> {
         let committed = Committed { tasks: NextOffset(0), status: NextOffset(0), sequence: 0, at_ms: 0 };
         let (told, _) = watch::channel(committed);
         let settings = Config::load(None, &[]).unwrap().settings;
@@ -62,10 +76,14 @@ impl Cluster {
         let cluster = Arc::new(Self {
             inside: Mutex::new(inside),
             store: Arc::new(MemoryStore::new()),
-            registry: Arc::new(Registry::new(1)),
+            registry: Arc::new(Registry::new(partitions)),
             told,
             settings,
+            instance_timeout: Duration::from_secs(3_600),
             is_stalled: AtomicBool::new(false),
+            is_mute: AtomicBool::new(false),
+            takes: AtomicUsize::new(usize::MAX),
+            on_the_way: [AtomicUsize::new(0), AtomicUsize::new(0)],
             is_away: AtomicBool::new(false),
         });
         cluster.own();
@@ -75,7 +93,49 @@ impl Cluster {
 
     pub(super) fn own(&self) {
         let store: Arc<dyn Store> = self.store.clone();
-        self.registry.add(OwnedPartition { partition: 0, store, committed: self.told.subscribe() });
+        self.registry.add(OwnedPartition::new(0, store, self.told.subscribe()));
+        self.registry.place_elsewhere(BTreeMap::new());
+    }
+
+    /// What was sent and is not decided is refused as a whole, as a command that names no single task.
+    pub(super) fn refuse_sent(&self) {
+        let sent = std::mem::take(&mut self.inside.lock().unwrap().sent);
+        let refused = sent.into_iter().map(|value| {
+            let command = decode_command(&value, &Defaults::from(&self.settings)).unwrap();
+            let refusal = Refusal {
+                action: "submit".to_owned(),
+                id: None,
+                job: None,
+                worker: None,
+                reason: RefusedReason::Limit,
+                field: Some("tasks".to_owned()),
+                detail: "too many tasks".to_owned(),
+            };
+            CommandInput::Refused { pool: command.pool, request_id: command.request_id, refusal }
+        });
+        self.batch(vec![], vec![], refused.collect());
+    }
+
+    /// Writes rows that no command would bring.
+    pub(super) fn write(&self, rows: impl FnOnce(&mut Txn<'_>)) {
+        let mut txn = Txn::new(self.store.as_ref());
+        rows(&mut txn);
+        let batch = txn.finish();
+        self.store.commit(&batch).unwrap();
+    }
+
+    /// How many hold the store: more than two are reads.
+    pub(super) fn holders(&self) -> usize {
+        Arc::strong_count(&self.store)
+    }
+
+    /// The record of a task that has ended.
+    pub(super) fn record(&self, id: &str) -> EndedTask {
+        let id = TaskId::parse(id).unwrap();
+        let row = read_row::<TaskTable>(self.store.as_ref(), &(pool(), id.clone())).unwrap();
+        let Some(TaskRow::Done(marker)) = row else { panic!("{id} has not ended") };
+        let key = HistoryKey::of((&pool(), &id), marker.generation, marker.state, marker.at);
+        read_row::<HistoryTable>(self.store.as_ref(), &key).unwrap().unwrap()
     }
 
     pub(super) fn registry(&self) -> &Registry {
@@ -98,16 +158,15 @@ impl Cluster {
             wall: WallMs(u64::try_from(wall).unwrap()),
         };
         let input = BatchInput { local, status, commands, now, rewrite: vec![] };
+        let asked = self.registry.asked(&input.commands);
         let decided = inside.grid.decide(self.store.as_ref(), input).unwrap();
         self.store.commit(&decided.batch).unwrap();
         self.told.send_replace(inside.committed);
+        if !self.is_mute.load(Ordering::Relaxed) {
+            self.registry.answer(asked, &decided.effects);
+        }
         for effect in decided.effects {
             match effect {
-                Effect::Publish { event }
-                    if matches!(event, Event::Accepted { .. } | Event::Refused { .. }) =>
-                {
-                    self.registry.release(Arc::new(event));
-                }
                 Effect::Send { message: ToWorker::Assign { attempt, .. }, .. } => {
                     inside.assigned.push(attempt)
                 }
@@ -182,6 +241,7 @@ impl Cluster {
             metrics: Arc::new(|| "yardmaster_up 1\n".to_owned()),
             settings: self.settings.clone(),
             access,
+            instance_timeout: self.instance_timeout,
         }
     }
 
@@ -208,7 +268,13 @@ struct Sink(Arc<Cluster>);
 impl CommandSink for Sink {
     fn send<'a>(&'a self, _: &'a Pool, value: Vec<u8>) -> Later<'a, Result<Position, String>> {
         Box::pin(async move {
-            if self.0.is_away.load(Ordering::Relaxed) {
+            let [now, most] = &self.0.on_the_way;
+            most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            now.fetch_sub(1, Ordering::Relaxed);
+            let is_full =
+                self.0.takes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+            if self.0.is_away.load(Ordering::Relaxed) || is_full.is_err() {
                 return Err("no broker".to_owned());
             }
             let command = decode_command(&value, &Defaults::from(&self.0.settings)).unwrap();
@@ -226,8 +292,12 @@ impl CommandSink for Sink {
 pub(super) struct Silence;
 
 impl EventFeed for Silence {
-    fn open(&self, _: Option<Vec<i64>>) -> Result<Box<dyn EventStream>, FeedError> {
+    fn open(&self, _: Vec<i64>) -> Result<Box<dyn EventStream>, FeedError> {
         Ok(Box::new(Self))
+    }
+
+    fn ends(&self) -> Result<Vec<i64>, FeedError> {
+        Ok(vec![0])
     }
 }
 
@@ -261,6 +331,7 @@ impl Reply {
         let body = self.json();
         assert_eq!(body["status"], status);
         assert!(body["title"].is_string() && body["detail"].is_string(), "{body}");
+        assert!(status >= 500 || body["remedy"].is_string(), "the way out is not named: {body}");
         let code = body["type"].as_str().unwrap().strip_prefix("urn:yardmaster:problem:").unwrap().to_owned();
         (code, body["field"].as_str().unwrap_or_default().to_owned())
     }

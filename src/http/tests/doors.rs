@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, header};
+use tokio::sync::watch;
 
 use super::cluster::{Cluster, Silence, ask};
 use crate::http::guard::Guard;
-use crate::http::parts::Access;
+use crate::http::parts::{Access, Shared};
+use crate::http::routes;
 
 fn get(path: &str, host: &str) -> axum::http::request::Builder {
     Request::get(path).header(header::HOST, host)
@@ -22,6 +25,7 @@ async fn on_loopback_only_known_hosts_are_served() {
         ("LOCALHOST:9733", 200),
         ("127.0.0.1:9733", 200),
         ("[::1]:9733", 200),
+        ("192.168.1.7", 200),
         ("evil.example", 403),
         ("localhost.evil.example:9733", 403),
         ("", 403),
@@ -67,7 +71,7 @@ async fn with_a_token_file_only_tokens_open_the_door() {
         (Some("Bearer a-token-0123456789"), 200),
         (Some("bearer a-token-0123456789"), 200),
     ] {
-        for path in ["/v1/pools", "/metrics", "/readyz", "/v1/pools/default/stats"] {
+        for path in ["/v1/pools", "/metrics", "/v1/pools/default/stats"] {
             let mut request = get(path, "any.example");
             if let Some(given) = given {
                 request = request.header(header::AUTHORIZATION, given);
@@ -78,6 +82,11 @@ async fn with_a_token_file_only_tokens_open_the_door() {
     }
     let reply = ask(router.clone(), get("/healthz", "any.example").body(Body::empty()).unwrap()).await;
     assert_eq!(reply.ok(200)["status"], "ok");
+    let reply = ask(router.clone(), get("/readyz", "any.example").body(Body::empty()).unwrap()).await;
+    assert_eq!(reply.ok(200), serde_json::json!({ "ready": true }), "a stranger learns nothing else");
+    let known = get("/readyz", "any.example").header(header::AUTHORIZATION, "Bearer a-token-0123456789");
+    let reply = ask(router.clone(), known.body(Body::empty()).unwrap()).await;
+    assert_eq!(reply.ok(200)["owned"][0]["partition"], 0);
     let request = Request::post("/v1/tasks").header(header::CONTENT_TYPE, "application/json");
     assert_eq!(ask(router, request.body(Body::from("{}")).unwrap()).await.problem(401).1, "Authorization");
     assert_eq!(cluster.sent(), 0);
@@ -89,6 +98,55 @@ fn an_open_door_is_refused() {
     let error = Guard::new(&Access::default(), at).err().unwrap().to_string();
     assert!(error.contains("http.token_file") && error.contains("http.insecure"), "{error}");
     assert!(Guard::new(&Access { insecure: true, ..Access::default() }, at).is_ok());
+}
+
+#[tokio::test]
+async fn without_tokens_names_are_checked_on_any_address() {
+    let cluster = Cluster::new();
+    let advertise = "http://grid-1.example:9733".to_owned();
+    let access = Access { insecure: true, advertise, ..Access::default() };
+    let router = cluster.router_with(access, Arc::new(Silence), "0.0.0.0:9733");
+    for (host, status) in [
+        ("grid-1.example:9733", 200),
+        ("10.0.0.2:9733", 200),
+        ("[fe80::1]:9733", 200),
+        ("localhost", 200),
+        ("evil.example", 403),
+        ("grid-1.example.evil.example", 403),
+    ] {
+        let reply = ask(router.clone(), get("/v1/pools", host).body(Body::empty()).unwrap()).await;
+        assert_eq!(reply.status.as_u16(), status, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_is_cut_off_is_not_ready() {
+    let cluster = Cluster::new();
+    let mut parts = cluster.parts(Access::default(), Arc::new(Silence));
+    parts.instance_timeout = Duration::ZERO;
+    let guard = Guard::new(&Access::default(), "127.0.0.1:9733".parse().unwrap()).unwrap();
+    let router = routes::router(&Shared::new(parts, watch::channel(false).1), guard);
+    let reply = ask(router, get("/readyz", "localhost").body(Body::empty()).unwrap()).await;
+    assert_eq!(reply.ok(503)["following"], false);
+    assert_eq!(cluster.get("/readyz").await.ok(200)["following"], true);
+}
+
+#[tokio::test]
+async fn a_task_without_a_pool_is_not_called_missing_while_others_may_have_it() {
+    let cluster = Cluster::of(3);
+    assert_eq!(cluster.get("/v1/tasks/t-9").await.problem(503).0, "moving");
+    let url = |n: i32| format!("http://10.0.0.{n}:9733");
+    cluster.registry().place_elsewhere(BTreeMap::from([(1, url(1))]));
+    assert_eq!(cluster.get("/v1/tasks/t-9").await.problem(503).0, "moving");
+    cluster.registry().place_elsewhere(BTreeMap::from([(1, url(1)), (2, url(2))]));
+    let reply = cluster.get("/v1/tasks/t-9").await;
+    assert_eq!(reply.problem(421).0, "elsewhere");
+    assert_eq!(reply.json()["owners"], serde_json::json!([url(1), url(2)]));
+    assert!(!reply.headers.contains_key(header::LOCATION), "there is no one place");
+    let reply = cluster.get("/v1/tasks/t-9?min_position=p1.2-0").await;
+    assert_eq!(reply.problem(421), ("elsewhere".into(), "min_position".into()));
+    assert_eq!(reply.headers[header::LOCATION], format!("{}/v1/tasks/t-9?min_position=p1.2-0", url(2)));
+    assert_eq!(cluster.get("/v1/tasks/t-9?min_position=p1.7-0").await.problem(400).1, "min_position");
 }
 
 #[tokio::test]
@@ -110,7 +168,17 @@ async fn what_others_own_is_421_and_what_moves_is_503() {
         assert_eq!(reply.json()["owner"], "http://10.0.0.2:9733");
     }
     assert_eq!(cluster.get("/readyz").await.ok(200)["ready"], true);
-    assert_eq!(cluster.post("/v1/tasks?wait=applied", "{}").await.problem(421).0, "elsewhere");
+    for path in [
+        "/v1/tasks?wait=applied",
+        "/v1/pools/default/tasks/t-1/cancel?wait=applied",
+        "/v1/pools/default/tasks/t-1/requeue",
+        "/v1/pools/default/jobs/j/cancel?wait=applied",
+        "/v1/pools/default/workers/w1/drain?wait=applied",
+    ] {
+        let reply = cluster.post(path, "{}").await;
+        assert_eq!(reply.problem(421).0, "elsewhere", "{path}");
+        assert_eq!(reply.headers[header::LOCATION], format!("http://10.0.0.2:9733{path}"));
+    }
     assert_eq!(cluster.sent(), 0);
     cluster.post("/v1/tasks", "{}").await.ok(202);
 }
@@ -134,6 +202,9 @@ async fn unknown_paths_and_methods_are_problems() {
     let cluster = Cluster::new();
     cluster.get("/nothing").await.problem(404);
     cluster.get("/v1/pools/default/workers/w1/drain").await.problem(405);
+    for path in ["/v1/pools/%FF/stats", "/v1/pools/%FF/tasks", "/v1/pools/p/workers/%FF", "/v1/tasks/%FF"] {
+        cluster.get(path).await.problem(400);
+    }
     let long = format!("/v1/pools/default/tasks/{}", "x".repeat(5_000));
     cluster.get(&long).await.problem(414);
 }

@@ -10,7 +10,6 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 use yardmaster_state::{Checkpoint, MemoryStore, NextOffset, Store};
 use yardmaster_topologies::driver::{BatchInput, CommandInput, Grid};
-use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::event::Local;
 use yardmaster_topologies::id::Pool;
 use yardmaster_topologies::settings::Settings;
@@ -45,6 +44,7 @@ impl Fake {
             now: Now { processor: ProcessorMs(wall.0), wall },
             ..BatchInput::default()
         };
+        let asked = self.registry.asked(&input.commands);
         let mut decided = grid.decide(self.store.as_ref(), input).unwrap();
         decided.batch.checkpoint = Some(Checkpoint { wall_ms: wall.0, ..Checkpoint::default() });
         self.store.commit(&decided.batch).unwrap();
@@ -52,11 +52,7 @@ impl Fake {
         *next += 1;
         let tasks = NextOffset(*next);
         self.committed.send_modify(|at| at.tasks = tasks);
-        for effect in decided.effects {
-            if let Effect::Publish { event } = effect {
-                self.registry.release(Arc::new(event));
-            }
-        }
+        self.registry.answer(asked, &decided.effects);
         position
     }
 }
@@ -70,7 +66,11 @@ impl CommandSink for Fake {
 struct NoFeed;
 
 impl EventFeed for NoFeed {
-    fn open(&self, _: Option<Vec<i64>>) -> Result<Box<dyn EventStream>, FeedError> {
+    fn open(&self, _: Vec<i64>) -> Result<Box<dyn EventStream>, FeedError> {
+        Err(FeedError::Away("no broker".into()))
+    }
+
+    fn ends(&self) -> Result<Vec<i64>, FeedError> {
         Err(FeedError::Away("no broker".into()))
     }
 }
@@ -82,8 +82,9 @@ fn router_with(access: Access, is_here: bool) -> Router {
     let (committed, receiver) =
         watch::channel(Committed { tasks: zero, status: zero, sequence: 0, at_ms: 0 });
     if is_here {
-        registry.add(OwnedPartition { partition: 0, store: store.clone(), committed: receiver });
+        registry.add(OwnedPartition::new(0, store.clone(), receiver));
     }
+    registry.place_elsewhere(std::collections::BTreeMap::new());
     let settings = Config::load(None, &[]).unwrap().settings;
     let state = Mutex::new((Grid::new(), 0));
     let fake = Fake { store, state, committed, registry: registry.clone(), settings: settings.clone() };
@@ -95,6 +96,7 @@ fn router_with(access: Access, is_here: bool) -> Router {
         metrics: Arc::new(|| "# metrics\n".to_owned()),
         settings,
         access,
+        instance_timeout: std::time::Duration::from_secs(3_600),
     };
     let (_, shutdown) = watch::channel(false);
     routes::router(&Shared::new(parts, shutdown), guard)

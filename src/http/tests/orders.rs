@@ -4,7 +4,10 @@ use std::sync::atomic::Ordering;
 
 use axum::http::header;
 
-use super::cluster::Cluster;
+use yardmaster_topologies::id::TaskId;
+use yardmaster_topologies::tables::TaskTable;
+
+use super::cluster::{Cluster, pool};
 
 #[tokio::test]
 async fn a_submit_is_acknowledged_and_can_be_read_at_its_position() {
@@ -102,15 +105,46 @@ async fn cancel_and_requeue_go_through_the_whole_life() {
     assert_eq!(cancelled["outcome"], "applied");
     let shown = cluster.get(task).await.ok(200);
     assert_eq!((&shown["state"], &shown["source"]), (&"CANCELLED".into(), &"history".into()), "{shown}");
-    // What was wished for holds already.
-    cluster.post(&format!("{task}/cancel?wait=applied"), "").await.ok(200);
+    let again = cluster.post(&format!("{task}/cancel"), "").await;
+    assert_eq!(again.problem(409), ("already_terminal".into(), "id".into()));
+    assert_eq!(again.json()["state"], "CANCELLED");
     let unknown = cluster.post("/v1/pools/default/tasks/t-9/cancel?wait=applied", "").await;
     assert_eq!(unknown.problem(404).0, "unknown_task");
-    cluster.post(&format!("{task}/requeue?wait=applied"), "{}").await.ok(200);
+    let reason = r#"{"reason":"the book was right after all"}"#;
+    cluster.post(&format!("{task}/requeue?wait=applied"), reason).await.ok(200);
     let reply = cluster.get(task).await;
     let shown = reply.ok(200);
     assert_eq!((&shown["state"], &shown["generation"]), (&"QUEUED".into(), &1.into()));
     assert!(reply.text.contains("12345678901234567890"), "the payload is as it was: {}", reply.text);
+}
+
+#[tokio::test]
+async fn a_task_that_only_history_knows_is_to_be_submitted_again() {
+    let cluster = Cluster::new();
+    cluster.post("/v1/tasks?wait=applied", r#"{"id":"t-1","command":["true"],"priority":7}"#).await.ok(201);
+    cluster.post("/v1/pools/default/tasks/t-1/cancel?wait=applied", "").await.ok(200);
+    let key = (pool(), TaskId::parse("t-1").unwrap());
+    cluster.write(|txn| txn.delete::<TaskTable>(&key).unwrap());
+    let reply = cluster.post("/v1/pools/default/tasks/t-1/requeue?wait=applied", "").await;
+    assert_eq!(reply.problem(409).0, "forgotten");
+    let spec = reply.json()["spec"].clone();
+    assert_eq!(spec["priority"], 7);
+    cluster.post("/v1/tasks?wait=applied", &spec.to_string()).await.ok(201);
+}
+
+#[tokio::test]
+async fn limits_are_named_in_problems() {
+    let cluster = Cluster::new();
+    let long = "x".repeat(70_000);
+    for (body, limit) in [
+        (format!(r#"{{"payload":"{long}"}}"#), "65536 bytes (limits.payload_bytes_max)"),
+        (format!(r#"[{{"env":{{"A":"{long}"}}}}]"#), "65536 bytes"),
+        (format!(r#"{{"tasks":[{{"tags":{{"a":"{}"}}}}]}}"#, "v".repeat(129)), "128 bytes"),
+    ] {
+        let reply = cluster.post("/v1/tasks", &body).await;
+        assert_eq!(reply.problem(422).0, "limit");
+        assert_eq!(reply.json()["limit"], limit);
+    }
 }
 
 #[tokio::test]
@@ -124,4 +158,67 @@ async fn draining_reaches_the_worker() {
     assert_eq!(cluster.get(worker).await.ok(200)["state"], "ACTIVE");
     let unknown = cluster.post("/v1/pools/default/workers/w9/drain?wait=applied", "").await;
     assert_eq!(unknown.problem(404).0, "unknown_worker");
+}
+
+#[tokio::test]
+async fn applied_is_said_only_when_the_processor_says_it() {
+    let cluster = Cluster::new();
+    cluster.post("/v1/tasks?wait=applied", r#"{"id":"t-1"}"#).await.ok(201);
+    cluster.is_mute.store(true, Ordering::Relaxed);
+    // Refused, and committed: but nobody says so. A commit without a refusal must not be taken for success.
+    let order = cluster.post("/v1/pools/default/tasks/t-9/cancel?wait=applied&wait_ms=200", "").await.ok(202);
+    assert!(order["note"].is_string() && order.get("outcome").is_none(), "{order}");
+    let sent =
+        cluster.post("/v1/tasks?wait=applied&wait_ms=200", r#"{"id":"t-1","priority":3}"#).await.ok(202);
+    assert_eq!(sent["tasks"][0]["outcome"], "undecided");
+}
+
+#[tokio::test]
+async fn a_command_that_is_refused_as_a_whole_refuses_its_tasks() {
+    let cluster = Cluster::new();
+    cluster.is_stalled.store(true, Ordering::Relaxed);
+    let waiting = {
+        let cluster = cluster.clone();
+        tokio::spawn(async move {
+            cluster.post("/v1/tasks?wait=applied&wait_ms=20000", r#"[{"id":"a"},{"id":"b"}]"#).await
+        })
+    };
+    while cluster.sent() == 0 {
+        tokio::task::yield_now().await;
+    }
+    cluster.refuse_sent();
+    let reply = waiting.await.unwrap();
+    assert_eq!(reply.problem(422), ("limit".into(), "tasks".into()));
+    let outcomes =
+        reply.json()["tasks"].as_array().unwrap().iter().map(|t| t["outcome"].clone()).collect::<Vec<_>>();
+    assert_eq!(outcomes, ["refused", "refused"]);
+}
+
+#[tokio::test]
+async fn pools_are_sent_side_by_side_and_each_in_order() {
+    let cluster = Cluster::new();
+    let list: Vec<String> = (0..40).map(|n| format!(r#"{{"id":"t-{n}","pool":"p-{}"}}"#, n % 20)).collect();
+    let sent = cluster.post("/v1/tasks?wait=applied", &format!("[{}]", list.join(","))).await.ok(201);
+    assert!(sent["tasks"].as_array().unwrap().iter().all(|task| task["outcome"] == "accepted"));
+    assert_eq!(cluster.sent(), 20);
+    assert_eq!(cluster.on_the_way[1].load(Ordering::Relaxed), 20);
+}
+
+#[tokio::test]
+async fn a_submit_that_fails_half_way_says_how_far_it_came() {
+    let cluster = Cluster::new();
+    cluster.takes.store(1, Ordering::Relaxed);
+    let list: Vec<String> = (0..1_001).map(|n| format!(r#"{{"id":"t-{n}"}}"#)).collect();
+    let reply = cluster.post("/v1/tasks", &format!("[{}]", list.join(","))).await;
+    assert_eq!(reply.problem(503).0, "broker");
+    let body = reply.json();
+    let outcome = |place: usize| body["tasks"][place]["outcome"].as_str().unwrap();
+    assert_eq!((outcome(0), outcome(999), outcome(1_000)), ("sent", "sent", "unknown"));
+    assert_eq!(body["position"], "p1.0-0");
+    assert!(body["request_id"].is_string());
+    assert!(body["remedy"].as_str().unwrap().starts_with("send the same again"), "{}", body["remedy"]);
+
+    let body = cluster.post("/v1/tasks", "[{},{}]").await.json();
+    assert!(body["remedy"].as_str().unwrap().contains("the ids in `tasks`"), "{}", body["remedy"]);
+    assert!(body.get("position").is_none() && body["tasks"][1]["outcome"] == "unknown");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::http::header;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 
@@ -142,9 +142,16 @@ async fn numbers_agree_with_each_other() {
     let cluster = busy().await;
     let stats = cluster.get("/v1/pools/default/stats").await.ok(200);
     assert_eq!((&stats["total"], &stats["live"]), (&10.into(), &6.into()));
-    assert_eq!(stats["queues"].as_array().unwrap().len(), 2);
-    assert_eq!(stats["tags"].as_array().unwrap().len(), 2);
-    assert_eq!(stats["jobs"].as_array().unwrap().len(), 1);
+    assert_eq!(stats["counts"], json!({ "COMPLETED": 4, "QUEUED": 5, "ASSIGNED": 1 }));
+    let rows = |list: &str, name: &str| -> Vec<Value> {
+        let rows = stats[list].as_array().unwrap().iter();
+        rows.map(|row| json!([row[name], row["counts"], row["live"], row["total"]])).collect()
+    };
+    let (even, odd) =
+        (json!({ "COMPLETED": 2, "QUEUED": 2, "ASSIGNED": 1 }), json!({ "COMPLETED": 2, "QUEUED": 3 }));
+    assert_eq!(rows("queues", "queue"), [json!(["even", even, 3, 5]), json!(["odd", odd, 3, 5])]);
+    assert_eq!(rows("tags", "value"), [json!(["EUR", even, 3, 5]), json!(["USD", odd, 3, 5])]);
+    assert_eq!(rows("jobs", "job"), [json!(["risk/42", stats["counts"], 6, 10])]);
     assert_eq!(
         (&stats["workers"]["ACTIVE"], &stats["slots"], &stats["open"]),
         (&1.into(), &1.into(), &1.into())

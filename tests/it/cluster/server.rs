@@ -16,17 +16,30 @@ pub(crate) struct ServerOptions {
     pub(crate) name: String,
     /// `YARDMASTER_*` variables.
     pub(crate) variables: Vec<(String, String)>,
+    /// Further words of its command line.
+    flags: Vec<String>,
 }
 
 impl ServerOptions {
     /// In a namespace of its own.
     pub(crate) fn new(test: &str) -> Self {
-        Self { namespace: fresh_namespace(test), name: "one".to_owned(), variables: Vec::new() }
+        Self {
+            namespace: fresh_namespace(test),
+            name: "one".to_owned(),
+            variables: Vec::new(),
+            flags: Vec::new(),
+        }
     }
 
     /// With one more variable.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With one more flag.
+    pub(crate) fn flag(mut self, name: &str, value: &str) -> Self {
+        self.flags.extend([name.to_owned(), value.to_owned()]);
         self
     }
 
@@ -64,7 +77,7 @@ impl Server {
         let address = format!("127.0.0.1:{port}");
         let mut command = program();
         command.args(["server", "--kafka", &bootstrap(), "--namespace", &options.namespace]);
-        command.args(["--http", &address, "--state-dir"]).arg(dir.join("state"));
+        command.args(["--http", &address, "--state-dir"]).arg(dir.join("state")).args(&options.flags);
         command.envs(options.variables.iter().cloned());
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let child = command.spawn().expect("the program starts");
