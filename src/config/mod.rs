@@ -152,8 +152,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] when nobody could reach it under what it would tell others.
     pub fn check_listener(&self) -> Result<(), ConfigError> {
-        let advertise = self.shown.get("http.advertise").map(String::as_str).unwrap_or_default();
-        if advertise.is_empty() && (self.http_listen.ip().is_unspecified() || self.http_listen.port() == 0) {
+        let is_nowhere = self.http_listen.ip().is_unspecified() || self.http_listen.port() == 0;
+        if is_nowhere && self.http_advertise == format!("http://{}", self.http_listen) {
             return Err(ConfigError::Relation {
                 first: "http.listen",
                 second: "http.advertise",
