@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use yardmaster_state::{StateError, Txn};
 
-use crate::effect::{Counted, Effect};
+use crate::effect::{Counted, Effect, Effects};
 use crate::id::{Pool, ReadySeq, TaskId, WorkerName};
 use crate::memory::{DueIndex, Memory};
 use crate::settings::Settings;
@@ -31,7 +31,7 @@ pub(crate) struct Ctx<'a, 's> {
     /// Attempts that this batch closed as lost, of `losses_per_tick_max`.
     pub(crate) losses: u32,
     /// In the order in which they were decided.
-    pub(crate) effects: &'a mut Vec<Effect>,
+    pub(crate) effects: Effects<'a>,
 }
 
 impl Ctx<'_, '_> {

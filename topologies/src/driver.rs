@@ -5,7 +5,7 @@ use yardmaster_state::{Batch, StateError, StoreRead, Txn};
 
 use crate::ctx::Ctx;
 use crate::dispatch;
-use crate::effect::Effect;
+use crate::effect::{Effect, Effects};
 use crate::event::{Command, Local, Status};
 use crate::id::{Pool, RequestId};
 use crate::memory::{DueTimes, Memory};
@@ -50,7 +50,7 @@ pub struct BatchInput {
 pub struct Decided {
     /// Rows, for the changelog and the store.
     pub batch: Batch,
-    /// Everything that leaves the processor.
+    /// Everything that leaves the processor and was not handed out early.
     pub effects: Vec<Effect>,
     /// When time alone may change something next; never too late, maybe too early.
     pub due_at: Option<ProcessorMs>,
@@ -108,11 +108,31 @@ impl Grid {
     /// # Panics
     /// When the partition has no settings and the batch brings none, or an invariant is broken.
     pub fn decide(&mut self, store: &dyn StoreRead, input: BatchInput) -> Result<Decided, StateError> {
+        let mut all = Vec::new();
+        let mut decided = self.decide_early(store, input, &mut |mut effects| all.append(&mut effects))?;
+        all.append(&mut decided.effects);
+        decided.effects = all;
+        Ok(decided)
+    }
+
+    /// As [`Grid::decide`], but effects of a large batch are handed to `early` while the rest is still being decided;
+    /// [`Decided::effects`] follow them. Nobody may see any before the commit.
+    ///
+    /// # Errors
+    /// As [`Grid::decide`]; then what was handed out already must not happen.
+    ///
+    /// # Panics
+    /// As [`Grid::decide`].
+    pub fn decide_early(
+        &mut self,
+        store: &dyn StoreRead,
+        input: BatchInput,
+        early: &mut dyn FnMut(Vec<Effect>),
+    ) -> Result<Decided, StateError> {
         let mut txn = Txn::new(store);
         let settings = configured(&mut txn, &input.local)?;
         let before = txn.get::<SequencesTable>(&())?.unwrap_or_default();
         let mut sequences = before;
-        let mut effects = Vec::new();
         let mut ctx = Ctx {
             txn: &mut txn,
             now: input.now,
@@ -121,12 +141,13 @@ impl Grid {
             sequences: &mut sequences,
             is_new_hour: is_new_hour(store, input.now)?,
             losses: 0,
-            effects: &mut effects,
+            effects: Effects::new(early),
         };
         for key in &input.rewrite {
             ctx.txn.rewrite(key)?;
         }
         let more = run(&mut ctx, input)?;
+        let effects = ctx.effects.rest();
         if sequences != before {
             txn.put::<SequencesTable>(&(), &sequences)?;
         }

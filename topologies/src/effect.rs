@@ -107,3 +107,32 @@ impl Counted {
         }
     }
 }
+
+/// How many effects leave together while the rest of their batch is still being decided.
+const EARLY: usize = 512;
+
+/// The effects of a batch so far. Of a large batch they leave in chunks, in their order, while it is still being decided.
+pub(crate) struct Effects<'a> {
+    pending: Vec<Effect>,
+    early: &'a mut dyn FnMut(Vec<Effect>),
+}
+
+impl<'a> Effects<'a> {
+    /// None yet; chunks go to `early`.
+    pub(crate) fn new(early: &'a mut dyn FnMut(Vec<Effect>)) -> Self {
+        Self { pending: Vec::new(), early }
+    }
+
+    /// One more.
+    pub(crate) fn push(&mut self, effect: Effect) {
+        self.pending.push(effect);
+        if self.pending.len() == EARLY {
+            (self.early)(std::mem::replace(&mut self.pending, Vec::with_capacity(EARLY)));
+        }
+    }
+
+    /// Those that did not leave early.
+    pub(crate) fn rest(self) -> Vec<Effect> {
+        self.pending
+    }
+}

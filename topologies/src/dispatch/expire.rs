@@ -99,18 +99,25 @@ pub(crate) fn due<T: DueTable>(
 fn leases(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
     let limit = ctx.settings.limits.timers_per_tick_max;
     let (due, is_left) = due::<LeaseDueTable>(ctx, ctx.now.processor, limit)?;
-    let mut first_left = None;
+    let mut silent = Vec::with_capacity(due.len());
     for (at, pool, worker) in due {
         let key = (pool, worker);
         let (row, lease) = (ctx.worker(&key.0, &key.1)?, ctx.txn.get::<LeaseTable>(&key)?);
         let (Some(row), Some(lease)) = (row, lease) else {
             return Err(StateError::corrupted(format!("the lease of {}/{} has no worker", key.0, key.1)));
         };
+        silent.push((at, key, row, lease));
+    }
+    // The index has some by the time when they become SUSPECT. They are lost in the order in which their leases ended.
+    silent.sort_by_key(|(_, _, _, lease)| lease.expires_at);
+    let mut first_left: Option<ProcessorMs> = None;
+    for (at, key, row, lease) in silent {
         let is_over = lease.expires_at <= ctx.now.processor;
         if is_over && !ctx.has_lost_enough() {
             leave(ctx, &key.0, row, WorkerState::Lost, Reason::LeaseExpired)?;
         } else {
-            first_left = first_left.or(is_over.then_some(at));
+            let left = is_over.then_some(at);
+            first_left = first_left.into_iter().chain(left).min();
             suspect(ctx, &key.0, row, lease)?;
         }
     }
