@@ -67,7 +67,9 @@ const SHAPES: &[(&str, &[&str], &str, &[&str])] = &[
     ("submit --id j-3 --job j -- true", &["tasks"], "tasks", &["pool", "id", "outcome", "state"]),
     ("submit --id j-4 --wait -- true", &["tasks"], "tasks", &["pool", "id", "state", "attempts"]),
     ("job cancel j", &["pool", "outcome"], "", &[]),
-    ("task cancel j-1", &["tasks"], "tasks", &["id", "outcome"]),
+    // What has ended can't be cancelled: this one waits for a worker.
+    ("submit --id waits --pool nobody -- true", &["tasks"], "tasks", &["pool", "id", "outcome", "state"]),
+    ("task cancel waits --pool nobody", &["tasks"], "tasks", &["id", "outcome"]),
 ];
 
 fn check_shape(url: &str, (words, fields, list, row_fields): &(&str, &[&str], &str, &[&str])) {

@@ -6,6 +6,7 @@
     reason = "a test that fails may panic, and says on stderr what it did"
 )]
 
+mod answers;
 mod checker;
 mod cluster;
 mod commands;
