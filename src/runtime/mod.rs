@@ -3,6 +3,7 @@
 mod channels;
 mod clock;
 mod deadletter;
+mod early;
 mod figures;
 mod history;
 mod laps;

@@ -12,6 +12,8 @@ use yardmaster_topologies::topology::{STATUS, TASKS};
 use yardmaster_topologies::wire::{Defaults, Event, InputRange};
 
 use super::clock::Clock;
+use super::deadletter::DeadLetter;
+use super::early::{Early, decide_and_send};
 use super::history;
 use super::laps::Laps;
 use super::partition::Partition;
@@ -75,39 +77,27 @@ impl Session<'_> {
         }
         self.send_on(&take)?;
 
-        // 2. Decide: pure, over an overlay; the store stays as it is.
+        // 2. Decide: pure, over an overlay; the store stays as it is. Of a large batch, sending begins here.
         let began = Instant::now();
         let Take { status, commands, dead, next, records, .. } = take;
         let asked = self.partition.registry.asked(&commands);
         // Both stay here until the commit: a session that breaks hands them to the next one.
         let (local, rewrite) = (self.local.clone(), self.rewrite.clone());
         let input = BatchInput { local: local.clone(), status, commands, now, rewrite };
-        let decided = self.grid.decide(self.store.as_ref(), input)?;
+        let (grid, store) = (&mut self.grid, self.store.as_ref());
+        let decide = |early: &mut Early<'_>| grid.decide_early(store, input, early);
+        let (decided, mut sent) = decide_and_send(self.partition, &mut self.transactions, decide)?;
         self.due_at = decided.due_at;
         self.more = decided.more;
         laps.end("decide");
-        if records == 0 && decided.batch.is_empty() && decided.effects.is_empty() {
+        if records == 0 && decided.batch.is_empty() && sent.is_empty() && decided.effects.is_empty() {
             self.local.clear();
             return Ok(());
         }
 
         // 3. Send: messages, events and dead letters as they were decided, then the rows, the batch record last.
-        self.transactions.begin()?;
-        for effect in &decided.effects {
-            send::effect(&mut self.transactions, &self.partition.names, self.partition.number, effect)?;
-        }
-        for letter in &dead {
-            send::dead_letter(&mut self.transactions, &self.partition.names, self.partition.number, letter)?;
-        }
         let seal = self.seal(next, now, &local);
-        let copy = self.batch_event(&seal);
-        send::event_to(
-            &mut self.transactions,
-            &self.partition.names.events(),
-            Some(self.partition.number),
-            &copy,
-        )?;
-        self.send_rows(&decided.batch, seal.clone())?;
+        self.send(&decided, !sent.is_empty(), &dead, &seal)?;
         laps.end("send");
 
         // 4. Commit: from here on it has happened, whatever becomes of this process.
@@ -121,7 +111,8 @@ impl Session<'_> {
 
         // 5. Store: the rows and the positions, in one write.
         let checkpoint = checkpoint(&seal, NextOffset(batch_at + 1));
-        let Decided { mut batch, effects, .. } = decided;
+        let Decided { mut batch, mut effects, .. } = decided;
+        sent.append(&mut effects);
         batch.checkpoint = Some(checkpoint.clone());
         batch.writes.push(history::mark(event_at + 1));
         self.store.commit(&batch)?;
@@ -132,14 +123,37 @@ impl Session<'_> {
 
         // 6. Release: readers see it, who waits is answered, topics are made.
         self.partition.committed(&self.checkpoint);
-        self.partition.registry.answer(asked, &effects);
-        self.release(effects);
+        self.partition.registry.answer(asked, &sent);
+        self.release(sent);
         laps.end("release");
         let metrics = &self.partition.metrics;
         laps.all().iter().for_each(|(phase, took)| metrics.phase(self.partition.number, phase, *took));
         metrics.batch(self.partition.number, records, &delivered, began.elapsed());
         dead.iter().for_each(|letter| metrics.dead_letter(letter.reason.name()));
         Ok(())
+    }
+
+    /// Sends what a decision leaves, in its order; the transaction is begun already when some of it was sent early.
+    fn send(
+        &mut self,
+        decided: &Decided,
+        is_begun: bool,
+        dead: &[DeadLetter],
+        seal: &Seal,
+    ) -> Result<(), KafkaFailure> {
+        let (names, partition) = (&self.partition.names, self.partition.number);
+        if !is_begun {
+            self.transactions.begin()?;
+        }
+        for effect in &decided.effects {
+            send::effect(&mut self.transactions, names, partition, effect)?;
+        }
+        for letter in dead {
+            send::dead_letter(&mut self.transactions, names, partition, letter)?;
+        }
+        let copy = self.batch_event(seal);
+        send::event_to(&mut self.transactions, &names.events(), Some(partition), &copy)?;
+        self.send_rows(&decided.batch, seal.clone())
     }
 
     fn take(&mut self) -> Result<Take, KafkaFailure> {
