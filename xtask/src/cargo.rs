@@ -7,10 +7,12 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-/// The workspace's root.
+/// The workspace's root. As `cargo run` says it now, not as it was when this was compiled: checkouts that share a target
+/// directory share this program, too.
 pub(crate) fn root() -> PathBuf {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().unwrap_or(xtask).to_owned()
+    let xtask =
+        env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    xtask.parent().unwrap_or(&xtask).to_owned()
 }
 
 /// Where cargo puts what it builds.
