@@ -10,6 +10,7 @@ use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::serve::serve;
 
@@ -39,7 +40,8 @@ pub fn raw_pass(bootstrap: &str, from: &str, to: &str, shape: &RawShape) -> Resu
     fill(bootstrap, from, shape)?;
     let consumer = reader(bootstrap, from)?;
     let producer = transactional(bootstrap, to)?;
-    let out = payload(shape.out_bytes);
+    let payloads = payloads(shape.out_bytes);
+    let mut out = payloads.iter().cycle();
     let mut clock = None;
     let (mut done, mut open, mut sent) = (0_usize, 0_usize, 0_usize);
     while done < shape.records {
@@ -55,7 +57,7 @@ pub fn raw_pass(bootstrap: &str, from: &str, to: &str, shape: &RawShape) -> Resu
             open += 1;
             done += 1;
             while (sent as f64) < done as f64 * shape.out_per_in {
-                send(&producer, to, &out)?;
+                send(&producer, to, out.next().map_or(&[], Vec::as_slice))?;
                 sent += 1;
             }
         }
@@ -96,17 +98,29 @@ pub fn raw_echo(bootstrap: &str, from: &str, to: &str, records: usize) -> Result
 fn fill(bootstrap: &str, topic: &str, shape: &RawShape) -> Result<(), KafkaError> {
     let producer: BaseProducer =
         sender(bootstrap).set("linger.ms", "5").set("batch.size", "1000000").create()?;
-    let payload = payload(shape.bytes);
-    for _ in 0..shape.records {
-        send(&producer, topic, &payload)?;
+    for payload in payloads(shape.bytes).iter().cycle().take(shape.records) {
+        send(&producer, topic, payload)?;
     }
     drain(&producer);
     Ok(())
 }
 
-/// JSON compresses, and so does this, a little.
-fn payload(bytes: usize) -> Vec<u8> {
-    (0..bytes).map(|index| (index * 7 % 251) as u8).collect()
+/// More records than LZ4 looks back at: equal ones would compress to nothing, which no grid's records do.
+const DISTINCT: u64 = 4_096;
+
+/// Records of so many bytes that have what the grid's have: names that repeat, an id, a token, a time and a filler.
+fn payloads(bytes: usize) -> Vec<Vec<u8>> {
+    let payload = |number: u64| {
+        let [token, more] = [number, number + DISTINCT].map(|seed| xxh3_64(&seed.to_le_bytes()));
+        let head = format!(
+            r#"{{"v":1,"type":"raw","pool":"bench","id":"t-{number}","token":"{token:016x}{more:016x}","at":{},"payload":""#,
+            token / 1_000
+        );
+        let mut payload = head.into_bytes();
+        payload.resize(bytes, b'0');
+        payload
+    };
+    (0..DISTINCT).map(payload).collect()
 }
 
 fn reader(bootstrap: &str, topic: &str) -> Result<BaseConsumer, KafkaError> {

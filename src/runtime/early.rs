@@ -19,12 +19,13 @@ const CHUNKS_MAX: usize = 64;
 /// Takes effects in chunks.
 pub(super) type Early<'e> = dyn FnMut(Vec<Effect>) + 'e;
 
-/// Decides, and sends what is handed out early; then the transaction is begun. Returns these effects beside the decision.
+/// Decides, and sends what is handed out early; then the transaction is begun. Returns the chunks of these effects beside
+/// the decision.
 pub(super) fn decide_and_send(
     partition: &Partition,
     transactions: &mut Transactions,
     decide: impl FnOnce(&mut Early<'_>) -> Result<Decided, StateError>,
-) -> Result<(Decided, Vec<Effect>), Broken> {
+) -> Result<(Decided, Vec<Vec<Effect>>), Broken> {
     thread::scope(|scope| {
         let (mut transactions, mut line) = (Some(transactions), None);
         let decided = decide(&mut |chunk| {
@@ -52,12 +53,12 @@ fn send_chunks(
     partition: &Partition,
     transactions: &mut Transactions,
     chunks: &Receiver<Vec<Effect>>,
-) -> Result<Vec<Effect>, KafkaFailure> {
+) -> Result<Vec<Vec<Effect>>, KafkaFailure> {
     let (mut sent, mut outcome) = (Vec::new(), transactions.begin());
-    for mut chunk in chunks {
+    for chunk in chunks {
         let mut send = |effect| send::effect(transactions, &partition.names, partition.number, effect);
         outcome = outcome.and_then(|()| chunk.iter().try_for_each(&mut send));
-        sent.append(&mut chunk);
+        sent.push(chunk);
     }
     outcome.map(|()| sent)
 }

@@ -162,7 +162,7 @@ impl Registry {
     }
 
     /// Told by a processor after the commit of the batch that these commands were in.
-    pub fn answer(&self, asked: Asked, effects: &[Effect]) {
+    pub fn answer<'e>(&self, asked: Asked, effects: impl IntoIterator<Item = &'e Effect>) {
         self.waiters.answer(asked, effects);
     }
 }

@@ -1,6 +1,8 @@
 //! One batch, in the one order that is right: take, decide, send, commit, store, release. Nothing else owns it.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use yardmaster_state::{Batch, Checkpoint, NextOffset, Seal, StateError, Store};
@@ -26,6 +28,9 @@ pub(super) const CODE_VERSION: u32 = 1;
 
 /// The longest wait for input: local events and timers are looked at this often.
 const WAIT_MAX: Duration = Duration::from_millis(20);
+
+/// From so many writes on, the store has a thread to itself: it is worth one.
+const LARGE_WRITES: usize = 1_000;
 
 /// Why a session of a processor ended.
 #[derive(Debug, thiserror::Error)]
@@ -109,13 +114,13 @@ impl Session<'_> {
 
         laps.end("commit");
 
-        // 5. Store: the rows and the positions, in one write.
+        // 5. Store: the rows and the positions, in one write; meanwhile the next records are read.
         let checkpoint = checkpoint(&seal, NextOffset(batch_at + 1));
-        let Decided { mut batch, mut effects, .. } = decided;
-        sent.append(&mut effects);
+        let Decided { mut batch, effects, .. } = decided;
+        sent.push(effects);
         batch.checkpoint = Some(checkpoint.clone());
         batch.writes.push(history::mark(event_at + 1));
-        self.store.commit(&batch)?;
+        self.store(&batch)?;
         self.checkpoint = checkpoint;
         self.local.clear();
         self.rewrite.clear();
@@ -123,8 +128,8 @@ impl Session<'_> {
 
         // 6. Release: readers see it, who waits is answered, topics are made.
         self.partition.committed(&self.checkpoint);
-        self.partition.registry.answer(asked, &sent);
-        self.release(sent);
+        self.partition.registry.answer(asked, sent.iter().flatten());
+        sent.into_iter().for_each(|effects| self.release(effects));
         laps.end("release");
         let metrics = &self.partition.metrics;
         laps.all().iter().for_each(|(phase, took)| metrics.phase(self.partition.number, phase, *took));
@@ -168,6 +173,20 @@ impl Session<'_> {
         let (reading, limits) = reading(self.partition, &self.defaults);
         let (source, ahead) = (&mut self.source, &mut self.ahead);
         self.transactions.commit_while(&mut || ahead.ahead(&reading, source, limits))
+    }
+
+    /// Writes the store. The records that are read beside a large write are decided after it.
+    fn store(&mut self, batch: &Batch) -> Result<(), StateError> {
+        if batch.writes.len() < LARGE_WRITES {
+            return self.store.commit(batch);
+        }
+        let (reading, limits) = reading(self.partition, &self.defaults);
+        let (store, source, ahead) = (&self.store, &mut self.source, &mut self.ahead);
+        thread::scope(|scope| {
+            let writing = scope.spawn(|| store.commit(batch));
+            while !writing.is_finished() && ahead.ahead(&reading, source, limits) {}
+            writing.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
     }
 
     fn wait(&mut self) -> Duration {

@@ -70,7 +70,7 @@ impl Waiters {
     }
 
     /// Tells who waits what the batch decided. To be called after its commit, and only then.
-    pub(super) fn answer(&self, asked: Asked, effects: &[Effect]) {
+    pub(super) fn answer<'e>(&self, asked: Asked, effects: impl IntoIterator<Item = &'e Effect>) {
         if asked.0.is_empty() {
             return;
         }
