@@ -15,8 +15,8 @@ pub(crate) fn refused(
     detail: impl Into<String>,
     limits: &Limits,
 ) -> Problem {
-    let problem = Problem::new(status_of(reason), reason.name(), "The processor refused it", detail)
-        .remedy(remedy_of(reason));
+    let (status, remedy) = status_and_remedy(reason);
+    let problem = Problem::new(status, reason.name(), "The processor refused it", detail).remedy(remedy);
     let problem = field.into_iter().fold(problem, |problem, field| problem.field(field));
     let limit = field.filter(|_| reason == RefusedReason::Limit).and_then(|field| limit_of(field, limits));
     limit.into_iter().fold(problem, |problem, limit| problem.limit(limit))
@@ -30,43 +30,25 @@ pub(crate) fn refusal_of(event: &Event, limits: &Limits) -> Option<Problem> {
     Some(refused(*reason, field.as_deref(), detail.as_str(), limits))
 }
 
-/// The status that says why something was refused.
-fn status_of(reason: RefusedReason) -> StatusCode {
+/// The status that says why something was refused, and the way out.
+fn status_and_remedy(reason: RefusedReason) -> (StatusCode, &'static str) {
+    let (conflict, unknown) = (StatusCode::CONFLICT, StatusCode::NOT_FOUND);
+    let bad = StatusCode::UNPROCESSABLE_ENTITY;
     match reason {
-        RefusedReason::Conflict
-        | RefusedReason::NotTerminal
-        | RefusedReason::AlreadyTerminal
-        | RefusedReason::JobCancelled => StatusCode::CONFLICT,
-        RefusedReason::UnknownTask | RefusedReason::UnknownWorker | RefusedReason::UnknownJob => {
-            StatusCode::NOT_FOUND
-        }
-        RefusedReason::Limit
-        | RefusedReason::ReplyTopicUnknown
-        | RefusedReason::UnsupportedType
-        | RefusedReason::UnsupportedField
-        | RefusedReason::UnknownType
-        | RefusedReason::UnknownField
-        | RefusedReason::Missing
-        | RefusedReason::Invalid
-        | RefusedReason::DuplicateKey
-        | RefusedReason::DuplicateInBatch => StatusCode::UNPROCESSABLE_ENTITY,
-    }
-}
-
-fn remedy_of(reason: RefusedReason) -> &'static str {
-    match reason {
-        RefusedReason::Conflict => "choose another id, or send exactly the same task again",
-        RefusedReason::NotTerminal => "wait until the task has ended, or cancel it first",
-        RefusedReason::AlreadyTerminal => "nothing is left to do: the task has ended",
-        RefusedReason::JobCancelled => "submit it under another job",
+        RefusedReason::Conflict => (conflict, "choose another id, or send exactly the same task again"),
+        RefusedReason::NotTerminal => (conflict, "wait until the task has ended, or cancel it first"),
+        RefusedReason::AlreadyTerminal => (conflict, "nothing is left to do: the task has ended"),
+        RefusedReason::JobCancelled => (conflict, "submit it under another job"),
         RefusedReason::UnknownTask => {
-            "look for it at /v1/pools/{pool}/tasks; an id is known in its pool only"
+            (unknown, "look for it at /v1/pools/{pool}/tasks; an id is known in its pool only")
         }
-        RefusedReason::UnknownWorker => "look for it at /v1/pools/{pool}/workers",
-        RefusedReason::UnknownJob => "look for it at /v1/pools/{pool}/jobs",
-        RefusedReason::Limit => "stay under the limit, or have it raised in the server's configuration",
+        RefusedReason::UnknownWorker => (unknown, "look for it at /v1/pools/{pool}/workers"),
+        RefusedReason::UnknownJob => (unknown, "look for it at /v1/pools/{pool}/jobs"),
+        RefusedReason::Limit => {
+            (bad, "stay under the limit, or have it raised in the server's configuration")
+        }
         RefusedReason::ReplyTopicUnknown => {
-            "make the topic, under one of the configured prefixes, and send the task again"
+            (bad, "make the topic, under one of the configured prefixes, and send the task again")
         }
         RefusedReason::UnsupportedType
         | RefusedReason::UnsupportedField
@@ -75,7 +57,7 @@ fn remedy_of(reason: RefusedReason) -> &'static str {
         | RefusedReason::Missing
         | RefusedReason::Invalid
         | RefusedReason::DuplicateKey
-        | RefusedReason::DuplicateInBatch => "correct the field and send it again",
+        | RefusedReason::DuplicateInBatch => (bad, "correct the field and send it again"),
     }
 }
 

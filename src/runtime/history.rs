@@ -116,7 +116,7 @@ fn fold(
             break;
         }
         if let Some(Ok(Event::Ended { task, .. })) = value.as_deref().map(decode_event) {
-            keep_record(&mut txn, &task)?;
+            keep_record(&mut txn, task)?;
             ended += 1;
         }
         records += 1;

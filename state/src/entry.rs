@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::hot::{HotRow, HotRows};
 use crate::{StateError, Table, TableClass, codec};
 
 /// A decoded row, kept so that it is neither decoded again when read nor encoded before the end.
@@ -20,6 +21,31 @@ pub(crate) enum Original {
     Absent,
     /// These bytes.
     Bytes(Vec<u8>),
+    /// These bytes, as a hot row has them.
+    Hot(Arc<[u8]>),
+}
+
+impl Original {
+    fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Unread | Self::Absent => None,
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Hot(bytes) => Some(bytes),
+        }
+    }
+}
+
+/// What a table does with its rows when the overlay is finished.
+pub(crate) struct RowCode {
+    encode: fn(&AnyRow) -> Vec<u8>,
+    is_hot: fn(&AnyRow) -> bool,
+}
+
+impl RowCode {
+    /// Of one table.
+    pub(crate) const fn of<T: Table>() -> Self {
+        Self { encode: encode_row::<T>, is_hot: is_hot::<T> }
+    }
 }
 
 /// What becomes of a key.
@@ -30,8 +56,8 @@ pub(crate) enum Change {
     Delete,
     /// It gets these bytes.
     Bytes(Vec<u8>),
-    /// It gets the entry's row, encoded by this function when the overlay is finished.
-    Row(fn(&AnyRow) -> Vec<u8>),
+    /// It gets the entry's row, encoded when the overlay is finished.
+    Row(&'static RowCode),
 }
 
 pub(crate) struct Entry {
@@ -52,7 +78,7 @@ impl Entry {
     /// Whether there is a row now. An entry that nobody looked up is always a changed one.
     pub(crate) fn is_present(&self) -> bool {
         match self.change {
-            Change::Unchanged => matches!(self.original, Original::Bytes(_)),
+            Change::Unchanged => self.original.bytes().is_some(),
             Change::Delete => false,
             Change::Bytes(_) | Change::Row(_) => true,
         }
@@ -72,39 +98,50 @@ impl Entry {
         if let Some(row) = &self.row {
             return Ok(Some(downcast::<T>(row)));
         }
-        let bytes = match (&self.change, &self.original) {
-            (Change::Bytes(bytes), _) | (Change::Unchanged, Original::Bytes(bytes)) => bytes,
-            (Change::Unchanged, Original::Absent | Original::Unread)
-            | (Change::Delete | Change::Row(_), _) => {
-                return Ok(None);
-            }
+        let bytes = match &self.change {
+            Change::Bytes(bytes) => Some(bytes.as_slice()),
+            Change::Unchanged => self.original.bytes(),
+            Change::Delete | Change::Row(_) => None,
         };
-        Ok(Some(Arc::new(T::decode(bytes)?)))
+        bytes.map(|bytes| Ok(Arc::new(T::decode(bytes)?))).transpose()
     }
 
-    /// What has to be written: nothing, a deletion (`Some(None)`), or bytes. A change back to the original is nothing.
-    /// The entry is of no use afterwards.
-    pub(crate) fn take_write(&mut self) -> Option<Option<Vec<u8>>> {
-        let value = match std::mem::replace(&mut self.change, Change::Unchanged) {
+    /// What has to be written: nothing, a deletion (`Some(None)`), or bytes; a change back to the original is nothing.
+    /// The entry is of no use afterwards. `hot` follows the row.
+    pub(crate) fn take_write(&mut self, key: &Arc<[u8]>, hot: &mut HotRows) -> Option<Option<Vec<u8>>> {
+        let (value, row) = match std::mem::replace(&mut self.change, Change::Unchanged) {
             Change::Unchanged => return None,
-            Change::Delete => None,
-            Change::Bytes(bytes) => Some(bytes),
-            Change::Row(encode) => {
-                Some(encode(&self.row.take().expect("a changed row is kept until it is encoded")))
+            Change::Delete => (None, None),
+            Change::Bytes(bytes) => (Some(bytes), None),
+            Change::Row(code) => {
+                let row = self.row.take().expect("a changed row is kept until it is encoded");
+                let bytes = (code.encode)(&row);
+                let is_hot = self.class == TableClass::Logged && (code.is_hot)(&row);
+                (Some(bytes), is_hot.then_some(row))
             }
         };
+        if self.class == TableClass::Logged {
+            let row = row.zip(value.as_deref());
+            hot.set(key, row.map(|(row, bytes)| HotRow { bytes: Arc::from(bytes), row }));
+        }
         match (&self.original, &value) {
             (Original::Absent, None) => None,
-            (Original::Bytes(old), Some(new)) if old == new => None,
-            (Original::Unread | Original::Absent | Original::Bytes(_), _) => Some(value),
+            (original, Some(new)) if original.bytes() == Some(new.as_slice()) => None,
+            (Original::Unread | Original::Absent | Original::Bytes(_) | Original::Hot(_), _) => Some(value),
         }
     }
 }
 
-/// A table's row behind [`Change::Row`].
-pub(crate) fn encode_row<T: Table>(row: &AnyRow) -> Vec<u8> {
-    let row = row.downcast_ref::<T::Row>().expect("a key belongs to one table");
-    codec::encode(T::VERSION, row)
+fn encode_row<T: Table>(row: &AnyRow) -> Vec<u8> {
+    codec::encode(T::VERSION, row_of::<T>(row))
+}
+
+fn is_hot<T: Table>(row: &AnyRow) -> bool {
+    T::is_hot(row_of::<T>(row))
+}
+
+fn row_of<T: Table>(row: &AnyRow) -> &T::Row {
+    row.downcast_ref::<T::Row>().expect("a key belongs to one table")
 }
 
 fn downcast<T: Table>(row: &AnyRow) -> Arc<T::Row> {

@@ -24,6 +24,7 @@ mod directory;
 mod disk;
 mod entry;
 mod error;
+mod hot;
 mod key;
 mod marker;
 mod memory;
@@ -40,6 +41,7 @@ pub use directory::{StateDirectory, set_aside};
 #[cfg(feature = "disk")]
 pub use disk::{BlockCache, DiskFigures, DiskOptions, DiskStore};
 pub use error::StateError;
+pub use hot::HotRows;
 pub use key::{KEY_END, KeyReader, KeyWriter, prefix_end};
 pub use marker::Marker;
 pub use memory::MemoryStore;

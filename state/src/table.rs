@@ -54,6 +54,12 @@ pub trait Table {
     /// together with its row and goes again in the same commit is never written.
     fn derive(_key: &Self::Key, _old: Option<&Self::Row>, _new: Option<&Self::Row>, _out: &mut Derived) {}
 
+    /// Whether a row is likely to be asked for again soon: such rows of logged tables are kept decoded from one commit to
+    /// the next, all of them, so there must be few.
+    fn is_hot(_row: &Self::Row) -> bool {
+        false
+    }
+
     /// The row in `bytes`. A table that knows old versions reads them here.
     ///
     /// # Errors

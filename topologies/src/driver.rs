@@ -12,6 +12,7 @@ use crate::memory::{DueTimes, Memory};
 use crate::settings::Settings;
 use crate::tables::{HistoryKey, SequencesTable, SettingsTable};
 use crate::time::{Now, ProcessorMs, WallMs};
+use crate::track::tally::Tally;
 use crate::wire::Refusal;
 
 /// A command, or one that was refused while it was read.
@@ -129,7 +130,7 @@ impl Grid {
         input: BatchInput,
         early: &mut dyn FnMut(Vec<Effect>),
     ) -> Result<Decided, StateError> {
-        let mut txn = Txn::new(store);
+        let mut txn = Txn::with_hot(store, std::mem::take(&mut self.memory.hot));
         let settings = configured(&mut txn, &input.local)?;
         let before = txn.get::<SequencesTable>(&())?.unwrap_or_default();
         let mut sequences = before;
@@ -141,6 +142,7 @@ impl Grid {
             sequences: &mut sequences,
             is_new_hour: is_new_hour(store, input.now)?,
             losses: 0,
+            tally: Tally::default(),
             effects: Effects::new(early),
         };
         for key in &input.rewrite {
@@ -152,7 +154,9 @@ impl Grid {
             txn.put::<SequencesTable>(&(), &sequences)?;
         }
         let due_at = dispatch::next_due(&txn, &mut self.memory.due, settings.channel_kept)?;
-        Ok(Decided { batch: txn.finish(), effects, due_at, more })
+        let (batch, hot) = txn.finish_hot();
+        self.memory.hot = hot;
+        Ok(Decided { batch, effects, due_at, more })
     }
 }
 
@@ -196,5 +200,6 @@ fn run(ctx: &mut Ctx<'_, '_>, input: BatchInput) -> Result<bool, StateError> {
     }
     let is_due_left = dispatch::tick(ctx)?;
     let is_work_left = dispatch::give_out(ctx)?;
+    ctx.tally.write(ctx.txn)?;
     Ok(is_due_left || is_work_left)
 }

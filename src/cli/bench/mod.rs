@@ -53,8 +53,8 @@ pub(crate) struct Arguments {
     /// Workers of `lives`, 64 slots each.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     workers: u32,
-    /// Rounds of `lives`, and of `dispatch`.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// Rounds of `lives`, after one that is not counted, and of `dispatch`.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
     /// Tasks per second of `dispatch`.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]

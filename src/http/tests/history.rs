@@ -44,7 +44,7 @@ async fn a_task_that_ended_several_times_is_told_once() {
     let (cluster, record) = ended().await;
     // Its id was used before, and forgotten; and it failed before it was requeued.
     for (hours, generation) in [(2, 0), (5, 0), (7, 1)] {
-        cluster.write(|txn| keep_record(txn, &earlier(&record, hours, generation)).unwrap());
+        cluster.write(|txn| keep_record(txn, earlier(&record, hours, generation).into()).unwrap());
     }
     assert_eq!(told(&cluster).await, (1, 1));
     // The same once it is forgotten: only the newest of its records counts.
@@ -79,7 +79,7 @@ async fn a_partition_that_leaves_cuts_results_off_and_is_let_go() {
         for n in 0..5_000 {
             let mut other = record.clone();
             Arc::make_mut(&mut other.spec).id = TaskId::parse(&format!("t-{n}")).unwrap();
-            keep_record(txn, &other).unwrap();
+            keep_record(txn, other.into()).unwrap();
         }
     });
     let request = || Request::get(RESULTS).header(header::HOST, "localhost").body(Body::empty()).unwrap();

@@ -1,14 +1,17 @@
 //! The overlay of one commit: reads see its own writes, and nothing reaches the store before the commit.
 
+mod changed;
 mod raw;
 mod scan;
 
-use std::collections::{BTreeMap, HashMap};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::entry::{AnyRow, Change, Entry, KeyHash, Original, encode_row};
+use self::changed::Changed;
+use crate::entry::{AnyRow, Change, Entry, KeyHash, Original, RowCode};
 use crate::table::is_table_byte;
-use crate::{Batch, Derived, StateError, StoreRead, Table, TableClass, Write};
+use crate::{Batch, Derived, HotRows, StateError, StoreRead, Table, TableClass, Write};
 
 /// Reads and writes of one commit, over a store that doesn't change meanwhile.
 ///
@@ -18,14 +21,15 @@ pub struct Txn<'s> {
     entries: Vec<Entry>,
     /// Where each key's entry is.
     places: HashMap<Arc<[u8]>, usize, KeyHash>,
-    /// The same of the changed entries, in the order that the map doesn't have.
-    changed: BTreeMap<Arc<[u8]>, usize>,
+    /// The same of the changed entries. A look at them in order sorts them, which is no change that anybody sees.
+    changed: RefCell<Changed>,
     drops: Vec<(Vec<u8>, Vec<u8>)>,
+    hot: HotRows,
 }
 
 impl std::fmt::Debug for Txn<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Txn").field("writes", &self.changed.len()).field("drops", &self.drops.len()).finish()
+        f.debug_struct("Txn").field("writes", &self.writes()).field("drops", &self.drops.len()).finish()
     }
 }
 
@@ -33,12 +37,19 @@ impl<'s> Txn<'s> {
     /// An overlay without changes.
     #[must_use]
     pub fn new(store: &'s dyn StoreRead) -> Self {
+        Self::with_hot(store, HotRows::default())
+    }
+
+    /// As [`Txn::new`], with the rows that the commit before left hot.
+    #[must_use]
+    pub fn with_hot(store: &'s dyn StoreRead, hot: HotRows) -> Self {
         Self {
             store,
             entries: Vec::new(),
             places: HashMap::default(),
-            changed: BTreeMap::new(),
+            changed: RefCell::default(),
             drops: Vec::new(),
+            hot,
         }
     }
 
@@ -79,7 +90,15 @@ impl<'s> Txn<'s> {
     /// # Errors
     /// As [`Txn::put`].
     pub fn put_owned<T: Table>(&mut self, key: &T::Key, row: T::Row) -> Result<(), StateError> {
-        self.write::<T>(key, &key_of::<T>(key), Change::Row(encode_row::<T>), Some(Arc::new(row)))
+        self.put_shared::<T>(key, Arc::new(row))
+    }
+
+    /// As [`Txn::put_owned`], of a row that somebody else has, too.
+    ///
+    /// # Errors
+    /// As [`Txn::put`].
+    pub fn put_shared<T: Table>(&mut self, key: &T::Key, row: Arc<T::Row>) -> Result<(), StateError> {
+        self.write::<T>(key, &key_of::<T>(key), Change::Row(const { &RowCode::of::<T>() }), Some(row))
     }
 
     /// Deletes a row, and the index rows that followed from it. Deleting what is not there changes nothing.
@@ -100,28 +119,34 @@ impl<'s> Txn<'s> {
         };
         // The entries themselves stay behind, and nobody finds them.
         self.places.retain(|key, place| !is_dropped(key, *place));
-        self.changed.retain(|key, place| !is_dropped(key, *place));
+        self.changed.get_mut().retain(|key, place| !is_dropped(key, place));
         self.drops.push((from, to));
     }
 
     /// How many keys were changed so far, index rows included.
     #[must_use]
     pub fn writes(&self) -> usize {
-        self.changed.len()
+        self.changed.borrow().len()
     }
 
     /// What has to be committed. Keys that are back at what the store holds are left out, as far as that was read.
     #[must_use]
-    pub fn finish(mut self) -> Batch {
-        let mut writes = Vec::with_capacity(self.changed.len());
-        for (key, place) in std::mem::take(&mut self.changed) {
+    pub fn finish(self) -> Batch {
+        self.finish_hot().0
+    }
+
+    /// As [`Txn::finish`], with the rows that are hot once the batch is committed.
+    #[must_use]
+    pub fn finish_hot(mut self) -> (Batch, HotRows) {
+        let mut writes = Vec::with_capacity(self.writes());
+        for (key, place) in self.changed.take().into_sorted() {
             let entry = self.entries.get_mut(place).expect("a changed key has an entry");
             let class = entry.class;
-            if let Some(value) = entry.take_write() {
+            if let Some(value) = entry.take_write(&key, &mut self.hot) {
                 writes.push(Write { key, value, class });
             }
         }
-        Batch { writes, checkpoint: None, drops: self.drops }
+        (Batch { writes, checkpoint: None, drops: self.drops }, self.hot)
     }
 
     fn write<T: Table>(
@@ -168,13 +193,13 @@ impl<'s> Txn<'s> {
         if let Some((known, place)) = self.places.get_key_value(key) {
             let entry = self.entries.get_mut(*place).expect("a known key has an entry");
             if !entry.is_changed() {
-                self.changed.insert(Arc::clone(known), *place);
+                self.changed.get_mut().insert(Arc::clone(known), *place);
             }
             entry.change = change;
             entry.row = row;
         } else {
             let key = self.add(key, Entry { class, original, change, row });
-            self.changed.insert(key, self.entries.len() - 1);
+            self.changed.get_mut().insert(key, self.entries.len() - 1);
         }
     }
 
@@ -183,13 +208,21 @@ impl<'s> Txn<'s> {
         let place = match self.places.get(key) {
             Some(place) => *place,
             None => {
-                let stored = if self.is_dropped(class, key) { None } else { self.store.get(class, key)? };
-                let original = stored.map_or(Original::Absent, Original::Bytes);
-                self.add(key, Entry { class, original, change: Change::Unchanged, row: None });
+                let (original, row) = self.stored(class, key)?;
+                self.add(key, Entry { class, original, change: Change::Unchanged, row });
                 self.entries.len() - 1
             }
         };
         Ok(self.entries.get_mut(place).expect("a known key has an entry"))
+    }
+
+    /// What the store holds under a key, decoded when it is hot.
+    fn stored(&self, class: TableClass, key: &[u8]) -> Result<(Original, Option<AnyRow>), StateError> {
+        if let Some(hot) = self.hot.get(key).filter(|_| class == TableClass::Logged) {
+            return Ok((Original::Hot(Arc::clone(&hot.bytes)), Some(Arc::clone(&hot.row))));
+        }
+        let stored = if self.is_dropped(class, key) { None } else { self.store.get(class, key)? };
+        Ok((stored.map_or(Original::Absent, Original::Bytes), None))
     }
 
     /// Puts an entry behind the others.

@@ -45,10 +45,11 @@ impl Txn<'_> {
         if !entry.is_changed() {
             entry.change = match original {
                 Original::Bytes(bytes) => Change::Bytes(bytes),
+                Original::Hot(bytes) => Change::Bytes(bytes.to_vec()),
                 Original::Absent | Original::Unread => Change::Delete,
             };
             let place = *self.places.get(key).expect("it was just loaded");
-            self.changed.insert(Arc::from(key), place);
+            self.changed.get_mut().insert(Arc::from(key), place);
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! Scans that merge the overlay into what the store holds.
 
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::Txn;
+use super::changed::Place;
 use crate::{Keyed, StateError, Table};
 
 impl Txn<'_> {
@@ -17,7 +18,8 @@ impl Txn<'_> {
         }
         let mut rows = Vec::new();
         let mut failure = None;
-        let mut own = self.changed.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to))).peekable();
+        let mut changed = self.changed.borrow_mut();
+        let mut own = changed.range(from, to).iter().peekable();
         self.store.scan(T::CLASS, from, to, usize::MAX, &mut |key, value| {
             let merged = (|| {
                 while rows.len() < limit
@@ -53,10 +55,7 @@ impl Txn<'_> {
         Ok(rows)
     }
 
-    fn changed_row<T: Table>(
-        &self,
-        (key, place): (&Arc<[u8]>, &usize),
-    ) -> Result<Option<Keyed<T>>, StateError> {
+    fn changed_row<T: Table>(&self, (key, place): &Place) -> Result<Option<Keyed<T>>, StateError> {
         let entry = self.entries.get(*place).expect("a changed key has an entry");
         let row = if entry.class == T::CLASS { entry.peek::<T>()? } else { None };
         row.map(|row| Ok((T::parse(key)?, Arc::unwrap_or_clone(row)))).transpose()

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use yardmaster_state::{
-    BlockCache, Checkpoint, DiskOptions, DiskStore, MemoryStore, Store, Txn, rows_digest, scan_rows,
+    BlockCache, Checkpoint, DiskOptions, DiskStore, HotRows, MemoryStore, Store, Txn, rows_digest, scan_rows,
 };
 
 use crate::toy::{ByRank, Op, Past, Things, apply, batch_of, batches, check_index, contents};
@@ -65,6 +65,25 @@ proptest! {
             check_scans(&disk, ops, limit);
             check_scans(&memory, ops, limit);
             check_same(&disk, &memory);
+        }
+    }
+}
+
+proptest! {
+    /// Hot rows change nothing but the time that it takes, and there are as many as the table says.
+    #[test]
+    fn hot_rows_decide_nothing(batches in batches()) {
+        let (store, mut hot) = (MemoryStore::new(), HotRows::default());
+        for ops in &batches {
+            let mut txn = Txn::with_hot(&store, std::mem::take(&mut hot));
+            apply(&mut txn, ops);
+            let (batch, kept) = txn.finish_hot();
+            prop_assert_eq!(&batch, &batch_of(&store, ops));
+            store.commit(&batch).unwrap();
+            hot = kept;
+            let rows = scan_rows::<Things>(&store, &[1], &[2], usize::MAX).unwrap();
+            let even = rows.iter().filter(|(_, thing)| thing.rank % 2 == 0).count();
+            prop_assert!(hot.len() <= even, "{} of {even} rows are hot", hot.len());
         }
     }
 }

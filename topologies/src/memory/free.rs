@@ -24,8 +24,8 @@ pub struct FreeWorker {
 #[derive(Debug, Default)]
 struct PoolSlots {
     order: BTreeSet<(Reverse<u32>, MessageSeq, WorkerName)>,
-    places: BTreeMap<WorkerName, (u32, MessageSeq)>,
-    registered: BTreeSet<WorkerName>,
+    /// Every registered worker, and its place if it has one.
+    places: BTreeMap<WorkerName, Option<(u32, MessageSeq)>>,
     total: u64,
 }
 
@@ -52,28 +52,22 @@ impl FreeSlots {
     /// Told of every change of a worker's row.
     pub fn set(&mut self, pool: &Pool, row: &WorkerRow) {
         let slots = self.pools.entry(pool.clone()).or_default();
-        slots.registered.insert(row.worker.clone());
-        slots.leave(&row.worker);
         let free = row.free_slots();
-        if free > 0 {
-            slots.order.insert((Reverse(free), row.seq, row.worker.clone()));
-            slots.places.insert(row.worker.clone(), (free, row.seq));
-            slots.total += u64::from(free);
-        }
+        slots.place(&row.worker, (free > 0).then_some((free, row.seq)));
     }
 
     /// Told when a worker's row goes.
     pub fn remove(&mut self, pool: &Pool, worker: &WorkerName) {
         if let Some(slots) = self.pools.get_mut(pool) {
-            slots.leave(worker);
-            slots.registered.remove(worker);
+            slots.place(worker, None);
+            slots.places.remove(worker);
         }
     }
 
     /// How many workers are registered in a pool.
     #[must_use]
     pub fn registered(&self, pool: &Pool) -> usize {
-        self.pools.get(pool).map_or(0, |slots| slots.registered.len())
+        self.pools.get(pool).map_or(0, |slots| slots.places.len())
     }
 
     /// How many slots are free in a pool.
@@ -101,10 +95,25 @@ impl FreeSlots {
 }
 
 impl PoolSlots {
-    fn leave(&mut self, worker: &WorkerName) {
-        if let Some((free, seq)) = self.places.remove(worker) {
+    /// Gives a worker its place among those with free slots, or none.
+    fn place(&mut self, worker: &WorkerName, place: Option<(u32, MessageSeq)>) {
+        let before = match self.places.get_mut(worker) {
+            Some(known) => std::mem::replace(known, place),
+            None => {
+                self.places.insert(worker.clone(), place);
+                None
+            }
+        };
+        if before == place {
+            return;
+        }
+        if let Some((free, seq)) = before {
             self.order.remove(&(Reverse(free), seq, worker.clone()));
             self.total -= u64::from(free);
+        }
+        if let Some((free, seq)) = place {
+            self.order.insert((Reverse(free), seq, worker.clone()));
+            self.total += u64::from(free);
         }
     }
 }

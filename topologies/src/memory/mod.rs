@@ -1,5 +1,5 @@
 //! What a processor keeps in memory for speed: the heads of the ready lines, the free slots of workers, where the next
-//! due row can be, and which jobs are being swept.
+//! due row can be, which jobs are being swept, and the rows of what runs.
 //!
 //! **Invariant:** it is a copy. It can be thrown away at any time and rebuilt from the store, and a decision made with
 //! kept memory has the same bytes as one made with rebuilt memory.
@@ -14,7 +14,7 @@ pub use ready::{Head, ReadyLines};
 
 use std::collections::BTreeMap;
 
-use yardmaster_state::{KeyWriter, StateError, StoreRead, Txn, prefix_end};
+use yardmaster_state::{HotRows, KeyWriter, StateError, StoreRead, Txn, prefix_end};
 
 use crate::id::{JobId, Pool};
 use crate::tables::{JobCancelTable, byte};
@@ -30,6 +30,8 @@ pub struct Memory {
     pub due: DueTimes,
     /// The cancelled jobs whose sweep goes on, and the key in the job's index from which it does.
     pub sweeping: BTreeMap<(Pool, JobId), Option<Vec<u8>>>,
+    /// Rows of open attempts and workers, as the last batch left them.
+    pub hot: HotRows,
 }
 
 impl Memory {
@@ -50,6 +52,7 @@ impl Memory {
                 .filter(|(_, flag)| flag.is_sweeping)
                 .map(|(job, _)| (job, None))
                 .collect(),
+            hot: HotRows::default(),
         })
     }
 }

@@ -35,6 +35,12 @@ struct LineHead {
     cursor: ReadySeq,
 }
 
+impl LineHead {
+    fn first_seq(&self) -> Option<ReadySeq> {
+        self.first.first_key_value().map(|(seq, _)| *seq)
+    }
+}
+
 /// The heads of all lines, by pool.
 #[derive(Debug, Default)]
 pub struct ReadyLines {
@@ -64,7 +70,12 @@ impl ReadyLines {
 
     /// A task became QUEUED.
     pub fn insert(&mut self, line: Line, seq: ReadySeq, id: TaskId) {
-        self.unlist(&line);
+        // Most tasks come in behind others: then the line stays listed as it is.
+        let is_first =
+            self.lines.get(&line).is_none_or(|head| head.first_seq().is_none_or(|first| seq < first));
+        if is_first {
+            self.unlist(&line);
+        }
         let head = self.lines.entry(line.clone()).or_insert_with(|| LineHead {
             first: BTreeMap::new(),
             is_complete: true,
@@ -84,7 +95,9 @@ impl ReadyLines {
                 head.cursor = *last;
             }
         }
-        self.list(&line);
+        if is_first {
+            self.list(&line);
+        }
     }
 
     /// A task is not QUEUED any more, other than by [`ReadyLines::take`].
@@ -169,9 +182,9 @@ impl ReadyLines {
 
     fn list(&mut self, line: &Line) {
         let Some(head) = self.lines.get(line) else { return };
-        match head.first.first_key_value() {
-            Some((seq, _)) => {
-                let place = (Reverse(line.priority), *seq, line.clone());
+        match head.first_seq() {
+            Some(seq) => {
+                let place = (Reverse(line.priority), seq, line.clone());
                 self.order.entry(line.pool.clone()).or_default().insert(place);
             }
             None => {
@@ -181,7 +194,7 @@ impl ReadyLines {
     }
 
     fn unlist(&mut self, line: &Line) {
-        let first = self.lines.get(line).and_then(|head| head.first.first_key_value()).map(|(seq, _)| *seq);
+        let first = self.lines.get(line).and_then(LineHead::first_seq);
         if let (Some(seq), Some(order)) = (first, self.order.get_mut(&line.pool)) {
             order.remove(&(Reverse(line.priority), seq, line.clone()));
             if order.is_empty() {

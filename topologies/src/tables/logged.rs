@@ -15,7 +15,7 @@ use crate::worker::{LeaseRow, WorkerRow};
 
 /// A logged table whose key is a pool and one more name.
 macro_rules! named {
-    ($(#[$doc:meta])* $table:ident, $byte:expr, $text:literal, $name:ident, $row:ty, $indexed:literal, $derive:expr) => {
+    ($(#[$doc:meta])* $table:ident, $byte:expr, $text:literal, $name:ident, $row:ty, $indexed:literal, $derive:expr, $hot:expr) => {
         $(#[$doc])*
         #[derive(Debug)]
         pub enum $table {}
@@ -42,30 +42,43 @@ macro_rules! named {
                 let derive: fn(&Self::Key, Option<&$row>, Option<&$row>, &mut Derived) = $derive;
                 derive(key, old, new, out);
             }
+
+            fn is_hot(row: &$row) -> bool {
+                let is_hot: fn(&$row) -> bool = $hot;
+                is_hot(row)
+            }
         }
     };
 }
 
 named!(
     /// Tasks: live ones, and the markers of ended ones.
-    TaskTable, byte::TASK, "task", TaskId, TaskRow, true, derive_task
+    TaskTable, byte::TASK, "task", TaskId, TaskRow, true, derive_task, is_open
 );
 named!(
     /// Payloads that are too large to be written again with every change of the task.
-    PayloadTable, byte::PAYLOAD, "payload", TaskId, Json, false, |_, _, _, _| {}
+    PayloadTable, byte::PAYLOAD, "payload", TaskId, Json, false, |_, _, _, _| {}, |_| false
 );
 named!(
     /// Registrations.
-    WorkerTable, byte::WORKER, "worker", WorkerName, WorkerRow, true, derive_worker
+    WorkerTable, byte::WORKER, "worker", WorkerName, WorkerRow, true, derive_worker, |row| row.left_at.is_none()
 );
 named!(
     /// Leases: what a heartbeat changes.
-    LeaseTable, byte::LEASE, "lease", WorkerName, LeaseRow, true, derive_lease
+    LeaseTable, byte::LEASE, "lease", WorkerName, LeaseRow, true, derive_lease, |_| true
 );
 named!(
     /// Cancelled jobs.
-    JobCancelTable, byte::JOB_CANCEL, "job_cancel", JobId, JobCancel, false, |_, _, _, _| {}
+    JobCancelTable, byte::JOB_CANCEL, "job_cancel", JobId, JobCancel, false, |_, _, _, _| {}, |_| false
 );
+
+/// A worker is about to say something about it. There are not more of them than slots.
+fn is_open(row: &TaskRow) -> bool {
+    match row {
+        TaskRow::Live(task) => task.open.is_some(),
+        TaskRow::Done(_) => false,
+    }
+}
 
 /// The flag of a cancelled job: dispatch passes over its tasks at once, a bounded sweep ends them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

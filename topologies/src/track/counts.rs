@@ -4,13 +4,15 @@
 
 use yardmaster_state::{KeyWriter, StateError, prefix_end};
 
+use super::tally::Which;
 use crate::ctx::Ctx;
 use crate::id::{JobId, Pool};
 use crate::job::{CounterKey, Dimension, JobRow};
-use crate::memory::DueIndex;
+use crate::memory::{DueIndex, DueTimes};
+use crate::settings::Settings;
 use crate::tables::{CounterTable, JobTable, byte};
 use crate::task::{Counts, TaskSpec, TaskState};
-use crate::time::ProcessorMs;
+use crate::time::{Now, ProcessorMs};
 
 /// Moves a task from one state to another in every count that it belongs to; absent is outside.
 pub(crate) fn shift(
@@ -19,10 +21,11 @@ pub(crate) fn shift(
     from: Option<TaskState>,
     to: Option<TaskState>,
 ) -> Result<(), StateError> {
-    counter(ctx, &spec.pool, Dimension::Pool, from, to)?;
-    counter(ctx, &spec.pool, Dimension::Queue(spec.queue.clone()), from, to)?;
+    let mut count = |dimension: Which<'_>| counter(ctx, &spec.pool, dimension, from, to);
+    count(Which::Pool)?;
+    count(Which::Queue(&spec.queue))?;
     for (name, value) in &spec.tags {
-        counter(ctx, &spec.pool, Dimension::Tag(name.clone(), value.clone()), from, to)?;
+        count(Which::Tag(name, value))?;
     }
     match &spec.job {
         Some(job) => job_count(ctx, &spec.pool, job, from, to),
@@ -33,19 +36,18 @@ pub(crate) fn shift(
 fn counter(
     ctx: &mut Ctx<'_, '_>,
     pool: &Pool,
-    dimension: Dimension,
+    dimension: Which<'_>,
     from: Option<TaskState>,
     to: Option<TaskState>,
 ) -> Result<(), StateError> {
-    let key = CounterKey { pool: pool.clone(), dimension };
-    let mut row = ctx.txn.get::<CounterTable>(&key)?.unwrap_or_default();
+    let row = ctx.tally.row(ctx.txn, pool, dimension)?;
     leave_or_go(&mut row.counts, from, to);
-    if row.counts.live() > 0 || key.dimension == Dimension::Pool {
+    if row.counts.live() > 0 || dimension == Which::Pool {
         row.forget_at = None;
     } else if row.forget_at.is_none() {
-        row.forget_at = Some(forget_at(ctx, DueIndex::Counter));
+        row.forget_at = Some(forget_at(ctx.now, ctx.settings, &mut ctx.memory.due, DueIndex::Counter));
     }
-    ctx.txn.put_owned::<CounterTable>(&key, row)
+    Ok(())
 }
 
 fn job_count(
@@ -68,15 +70,15 @@ fn job_count(
         row.forget_at = None;
     } else if row.done_at.is_none() {
         row.done_at = Some(ctx.now.wall);
-        row.forget_at = Some(forget_at(ctx, DueIndex::Job));
+        row.forget_at = Some(forget_at(ctx.now, ctx.settings, &mut ctx.memory.due, DueIndex::Job));
     }
     ctx.txn.put_owned::<JobTable>(&key, row)
 }
 
 /// When a row without live tasks may be forgotten: not before the tasks that it counts, which may be requeued until then.
-fn forget_at(ctx: &mut Ctx<'_, '_>, index: DueIndex) -> ProcessorMs {
-    let at = ctx.now.processor.after(ctx.settings.job_kept.max(ctx.settings.dedup));
-    ctx.memory.due.note(index, at);
+fn forget_at(now: Now, settings: &Settings, due: &mut DueTimes, index: DueIndex) -> ProcessorMs {
+    let at = now.processor.after(settings.job_kept.max(settings.dedup));
+    due.note(index, at);
     at
 }
 
@@ -88,10 +90,14 @@ fn leave_or_go(counts: &mut Counts, from: Option<TaskState>, to: Option<TaskStat
 
 /// The limit of queues, if this task would name one more.
 pub(crate) fn too_many_queues(ctx: &mut Ctx<'_, '_>, spec: &TaskSpec) -> Result<Option<usize>, StateError> {
+    if ctx.tally.has_queue(&spec.pool, &spec.queue) {
+        return Ok(None);
+    }
     let key = CounterKey { pool: spec.pool.clone(), dimension: Dimension::Queue(spec.queue.clone()) };
     if ctx.txn.contains::<CounterTable>(&key)? {
         return Ok(None);
     }
+    ctx.tally.write(ctx.txn)?;
     let limit = ctx.settings.limits.queues_max as usize;
     let queues = KeyWriter::new(byte::COUNTER).str(spec.pool.as_str()).u8(1).finish();
     let known = ctx.txn.scan::<CounterTable>(&queues, &prefix_end(&queues), limit)?.len();

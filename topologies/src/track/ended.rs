@@ -20,9 +20,10 @@ pub(crate) fn ended(
 ) -> Result<(), StateError> {
     let closes_attempt = had_attempt.then_some(task.attempt);
     let record = record(ctx, task, payload);
-    keep_record(ctx.txn, &record)?;
     let (reply_to, state) = (record.spec.reply_to.clone(), record.state);
-    let event = Event::Ended { task: Box::new(record), closes_attempt };
+    let record = Arc::new(record);
+    keep_record(ctx.txn, Arc::clone(&record))?;
+    let event = Event::Ended { task: record, closes_attempt };
     if let Some(topic) = reply_to {
         if ctx.txn.contains::<ReplyTopicTable>(&topic)? {
             ctx.effects.push(Effect::Reply { topic, event: event.clone() });
@@ -42,13 +43,13 @@ pub(crate) fn ended(
 ///
 /// # Errors
 /// Whatever the store says.
-pub fn keep_record(txn: &mut yardmaster_state::Txn<'_>, record: &EndedTask) -> Result<(), StateError> {
+pub fn keep_record(txn: &mut yardmaster_state::Txn<'_>, record: Arc<EndedTask>) -> Result<(), StateError> {
     let spec = &record.spec;
     let key = HistoryKey::of((&spec.pool, &spec.id), record.generation, record.state, record.ended_at);
     if let Some(job) = &spec.job {
         txn.put_owned::<HistoryByJobTable>(&(key.clone(), job.clone()), ())?;
     }
-    txn.put::<HistoryTable>(&key, record)
+    txn.put_shared::<HistoryTable>(&key, record)
 }
 
 fn record(ctx: &Ctx<'_, '_>, task: LiveTask, payload: Option<Json>) -> EndedTask {

@@ -4,3 +4,4 @@ pub(crate) mod counts;
 pub(crate) mod ended;
 pub(crate) mod events;
 pub(crate) mod retention;
+pub(crate) mod tally;

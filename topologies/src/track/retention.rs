@@ -15,6 +15,7 @@ pub(crate) fn tick(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
         drop_hours(ctx);
     }
     let limit = ctx.settings.limits.timers_per_tick_max;
+    ctx.tally.write(ctx.txn)?;
     let (counters, are_counters_left) = due::<CounterDueTable>(ctx, ctx.now.processor, limit)?;
     for (_, key) in counters {
         ctx.txn.delete::<CounterTable>(&key)?;

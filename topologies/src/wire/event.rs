@@ -1,5 +1,7 @@
 //! What happened, as it stands on `events`.
 
+use std::sync::Arc;
+
 use std::collections::BTreeMap;
 
 use crate::id::{
@@ -155,7 +157,7 @@ pub enum Event {
     /// The task is terminal.
     Ended {
         /// The whole record; its `ended_at` is the event's time.
-        task: Box<EndedTask>,
+        task: Arc<EndedTask>,
         /// The attempt that was open and is closed by this.
         closes_attempt: Option<Attempt>,
     },

@@ -196,7 +196,7 @@ fn read_ended(object: &Object<'_>, at: WallMs) -> Result<Event, Fault> {
         attempts,
     };
     let closes_attempt = object.scalar("closes_attempt", "a whole number")?.map(crate::id::Attempt);
-    Ok(Event::Ended { task: Box::new(task), closes_attempt })
+    Ok(Event::Ended { task: Arc::new(task), closes_attempt })
 }
 
 fn read_state(object: &Object<'_>, at: WallMs) -> Result<Event, Fault> {

@@ -63,18 +63,14 @@ impl<'a> Object<'a> {
         }
         let text =
             std::str::from_utf8(bytes).map_err(|e| Undecodable::bad(BadReason::NotUtf8, e.to_string()))?;
-        if depth(text) > depth_max {
+        if is_deeper(text, depth_max) {
             let detail = format!("nested deeper than {depth_max}");
             return Err(Undecodable::bad(BadReason::TooDeep, detail));
         }
-        let raw: &RawValue =
-            serde_json::from_str(text).map_err(|e| Undecodable::bad(BadReason::NotJson, e.to_string()))?;
-        if !raw.get().starts_with('{') {
-            return Err(Undecodable::bad(BadReason::NotAnObject, "the record is not a JSON object"));
+        match serde_json::from_str(text) {
+            Ok(entries) => Ok(Self { entries, path: String::new() }),
+            Err(error) => Err(no_object(text, &error)),
         }
-        let entries = serde_json::from_str(raw.get())
-            .map_err(|e| Undecodable::bad(BadReason::NotJson, e.to_string()))?;
-        Ok(Self { entries, path: String::new() })
     }
 
     /// An object inside another one.
@@ -140,7 +136,7 @@ impl<'a> Object<'a> {
         let Some(raw) = self.raw(name) else {
             return Ok(None);
         };
-        let text = read_text(raw, &self.at(name))?;
+        let text = read_text(raw, || self.at(name))?;
         if text.len() > max {
             return Err(Fault::limit(self.at(name), format!("has {} bytes, allowed are {max}", text.len())));
         }
@@ -176,7 +172,7 @@ impl<'a> Object<'a> {
         let Some(raw) = self.raw(name) else {
             return Ok(None);
         };
-        let text = read_text(raw, &self.at(name))?;
+        let text = read_text(raw, || self.at(name))?;
         parse(&text).map(Some).map_err(|bad| Fault::invalid(self.at(name), format!("is not valid: {bad}")))
     }
 
@@ -214,10 +210,10 @@ impl<'a> Object<'a> {
         };
         let mut map = BTreeMap::new();
         for (key, raw) in &object.entries.0 {
-            let path = object.at(&key.0);
-            let value = read_text(raw, &path)?.into_owned();
+            let path = || object.at(&key.0);
+            let value = read_text(raw, path)?.into_owned();
             if key.0.contains('\0') {
-                return Err(Fault::invalid(path, "must not contain NUL"));
+                return Err(Fault::invalid(path(), "must not contain NUL"));
             }
             map.insert(key.0.clone().into_owned(), value);
         }
@@ -226,10 +222,11 @@ impl<'a> Object<'a> {
 }
 
 /// A string without NUL.
-pub(crate) fn read_text<'a>(raw: &'a RawValue, path: &str) -> Result<Cow<'a, str>, Fault> {
-    let Key(text) = serde_json::from_str(raw.get()).map_err(|_| Fault::invalid(path, "must be a string"))?;
+pub(crate) fn read_text(raw: &RawValue, path: impl Fn() -> String) -> Result<Cow<'_, str>, Fault> {
+    let Key(text) =
+        serde_json::from_str(raw.get()).map_err(|_| Fault::invalid(path(), "must be a string"))?;
     if text.contains('\0') {
-        return Err(Fault::invalid(path, "must not contain NUL"));
+        return Err(Fault::invalid(path(), "must not contain NUL"));
     }
     Ok(text)
 }
@@ -245,6 +242,22 @@ pub(crate) fn last_bytes(text: &str, max: usize) -> &str {
     let from = text.len().saturating_sub(max);
     let start = (from..=text.len()).find(|i| text.is_char_boundary(*i));
     text.get(start.unwrap_or(0)..).unwrap_or_default()
+}
+
+/// What a text is that is not an object.
+fn no_object(text: &str, error: &serde_json::Error) -> Undecodable {
+    match serde_json::from_str::<&RawValue>(text) {
+        Err(error) => Undecodable::bad(BadReason::NotJson, error.to_string()),
+        Ok(raw) if !raw.get().starts_with('{') => {
+            Undecodable::bad(BadReason::NotAnObject, "the record is not a JSON object")
+        }
+        Ok(_) => Undecodable::bad(BadReason::NotJson, error.to_string()),
+    }
+}
+
+/// Whether brackets are nested deeper than this outside strings. Most texts have too few brackets for that anyway.
+fn is_deeper(text: &str, max: usize) -> bool {
+    text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() > max && depth(text) > max
 }
 
 /// How deep brackets are nested outside strings: a scan without recursion, before any parser sees the text.

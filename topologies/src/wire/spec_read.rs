@@ -58,15 +58,13 @@ const KNOWN_RETRY: &[&str] = &["max_failures", "max_losses", "backoff_ms", "back
 
 /// Refuses fields that are not in `known`, each by its name.
 pub(crate) fn only(object: &Object<'_>, known: &[&str], planned: &[&str]) -> Result<(), Fault> {
-    for name in object.names() {
-        if planned.contains(&name) {
-            return Err(Fault::new(object.at(name), RefusedReason::UnsupportedField, "is not supported yet"));
+    match object.names().find(|name| !known.contains(name)) {
+        Some(name) if planned.contains(&name) => {
+            Err(Fault::new(object.at(name), RefusedReason::UnsupportedField, "is not supported yet"))
         }
-        if !known.contains(&name) {
-            return Err(Fault::new(object.at(name), RefusedReason::UnknownField, "is not known"));
-        }
+        Some(name) => Err(Fault::new(object.at(name), RefusedReason::UnknownField, "is not known")),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Refuses what is not known in the task of a command. Events, which a newer server may have written, are read without.
@@ -188,10 +186,10 @@ fn read_command(task: &Object<'_>) -> Result<Vec<String>, Fault> {
     }
     let mut command = Vec::with_capacity(words.len());
     for (index, raw) in words.into_iter().enumerate() {
-        let path = format!("{}[{index}]", task.at("command"));
-        let word = read_text(raw, &path)?;
+        let path = || format!("{}[{index}]", task.at("command"));
+        let word = read_text(raw, path)?;
         if index == 0 && word.is_empty() {
-            return Err(Fault::invalid(path, "is the program and must not be empty"));
+            return Err(Fault::invalid(path(), "is the program and must not be empty"));
         }
         command.push(word.into_owned());
     }
@@ -222,6 +220,9 @@ fn read_cwd(task: &Object<'_>) -> Result<Option<String>, Fault> {
 
 /// A length of time between `min` milliseconds and 30 days.
 fn read_wait(object: &Object<'_>, name: &str, min: u64) -> Result<Option<Millis>, Fault> {
+    if object.raw(name).is_none() {
+        return Ok(None);
+    }
     let what = format!("a whole number of milliseconds from {min} to {WAIT_MS_MAX}");
     match object.scalar::<u64>(name, &what)? {
         Some(wait) if wait < min || wait > WAIT_MS_MAX => {
@@ -232,6 +233,9 @@ fn read_wait(object: &Object<'_>, name: &str, min: u64) -> Result<Option<Millis>
 }
 
 fn read_tries(object: &Object<'_>, name: &str) -> Result<Option<u32>, Fault> {
+    if object.raw(name).is_none() {
+        return Ok(None);
+    }
     let what = format!("a whole number from 1 to {TRIES_MAX}");
     match object.scalar::<u32>(name, &what)? {
         Some(tries) if tries == 0 || tries > TRIES_MAX => {

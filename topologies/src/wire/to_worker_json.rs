@@ -137,8 +137,10 @@ fn read_welcome(object: &Object<'_>, to: Address) -> Result<ToWorker, Fault> {
 
 fn read_work(object: &Object<'_>) -> Result<Work, Fault> {
     let words = object.list("command")?.unwrap_or_default();
-    let command: Result<Vec<String>, Fault> =
-        words.into_iter().map(|raw| read_text(raw, "command").map(std::borrow::Cow::into_owned)).collect();
+    let command: Result<Vec<String>, Fault> = words
+        .into_iter()
+        .map(|raw| read_text(raw, || "command".to_owned()).map(std::borrow::Cow::into_owned))
+        .collect();
     Ok(Work {
         job: object.name("job", JobId::parse)?,
         command: command?,

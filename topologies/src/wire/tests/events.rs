@@ -55,7 +55,7 @@ fn ended() -> BoxedStrategy<Event> {
     let rest = (of(text()), at(), at(), prop::collection::vec(closed(), 0..3), of(any::<u32>()));
     (spec(), state(), reason(), numbers, rest)
         .prop_map(|(spec, state, reason, numbers, rest)| Event::Ended {
-            task: Box::new(EndedTask {
+            task: Arc::new(EndedTask {
                 spec: Arc::new(filled_in(spec)),
                 state,
                 reason,

@@ -1,5 +1,7 @@
 //! What the server writes about the largest things that it takes can be read back.
 
+use std::sync::Arc;
+
 use super::submit;
 use crate::event::{Action, AttemptRef};
 use crate::id::{Attempt, Generation, Incarnation, MessageSeq, Pool, TaskId, Token, WorkerName};
@@ -38,7 +40,7 @@ fn ended(spec: TaskSpec, attempts: Vec<ClosedAttempt>) -> Event {
         ended_at: WallMs(2),
         attempts,
     };
-    Event::Ended { task: Box::new(task), closes_attempt: Some(Attempt(20)) }
+    Event::Ended { task: Arc::new(task), closes_attempt: Some(Attempt(20)) }
 }
 
 fn closed(number: usize, result: Option<Json>) -> ClosedAttempt {
