@@ -134,6 +134,7 @@ pub(crate) fn start(config: Config) -> Result<Running, Failure> {
         sink,
         feed: Arc::new(feed),
         metrics: Arc::new(move || figures.render_metrics()),
+        requests: server.metrics.requests(),
         settings: server.config.settings.clone(),
         instance_timeout: server.config.instance_timeout,
         access,

@@ -11,6 +11,7 @@ use yardmaster_topologies::settings::Settings;
 use yardmaster_topologies::wire::Defaults;
 
 use crate::kafka::{Connection, KafkaFailure, Submitter, Tail, stable_ends};
+use crate::metrics::Requests;
 
 pub(crate) use crate::kafka::{Position, TailRecord};
 pub(crate) use crate::runtime::{
@@ -133,6 +134,8 @@ pub struct Parts {
     pub feed: Arc<dyn EventFeed>,
     /// The metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Counts what is asked.
+    pub requests: Requests,
     /// Defaults, limits and retention.
     pub settings: Settings,
     /// Who may come in.

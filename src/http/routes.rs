@@ -2,10 +2,10 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +19,7 @@ use super::send::BODY_MAX;
 use super::{
     anywhere, cancel, counts, events, jobs, openapi, pools, probes, read_tasks, stats, submit, workers,
 };
+use crate::metrics::Requests;
 
 /// How long an answer may take to begin, body and waiting included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(40);
@@ -54,7 +55,18 @@ pub(crate) fn router(app: &App, access: Arc<Guard>) -> Router {
         .layer(from_fn(bounded))
         .layer(from_fn_with_state(access, guard))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(app.parts.requests.clone(), counted))
         .with_state(Arc::clone(app))
+}
+
+/// Counts every request under the template of its route.
+async fn counted(State(requests): State<Requests>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let (method, route) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());
+    let response = next.run(request).await;
+    let route = route.as_ref().map(MatchedPath::as_str);
+    requests.answered(method.as_str(), route, response.status().as_u16(), began.elapsed());
+    response
 }
 
 /// Refuses paths that are too long, and ends what takes too long.

@@ -11,7 +11,7 @@ use super::error::{KafkaFailure, Result};
 const NO_GROUP: &str = "yardmaster-nobody-joins";
 
 /// Properties on which exactly-once, or this module's own timing, rests.
-const OWNED: [&str; 39] = [
+const OWNED: [&str; 40] = [
     "acks",
     "allow.auto.create.topics",
     "auto.commit.enable",
@@ -48,6 +48,7 @@ const OWNED: [&str; 39] = [
     "request.required.acks",
     "retries",
     "socket.timeout.ms",
+    "statistics.interval.ms",
     "topic.metadata.propagation.max.ms",
     "transaction.timeout.ms",
     "transactional.id",

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
@@ -10,6 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Connection;
 use super::error::{KafkaFailure, Result, code_of, failure, is_missing};
+use super::statistics::{CONSUMER_REPORT_MS, Ends, Listener};
 
 /// How long asking for the particulars of a lost offset may take.
 const PARTICULARS: Duration = Duration::from_secs(2);
@@ -24,7 +26,7 @@ struct Place {
 
 /// A consumer with a fixed assignment.
 pub(super) struct Reader {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Ends>,
     places: Vec<Place>,
     /// Where the last record came from: they come in runs, so it is looked at first.
     last: usize,
@@ -33,8 +35,24 @@ pub(super) struct Reader {
 impl Reader {
     /// Reads from the given offsets on: topic, partition, next offset.
     pub(super) fn open(conn: &Connection, places: Vec<(String, i32, i64)>) -> Result<Self> {
-        let consumer: BaseConsumer =
-            conn.committed_reader()?.create().map_err(|error| failure("creating a consumer", "", &error))?;
+        Self::create(&conn.committed_reader()?, places, Ends::default())
+    }
+
+    /// As [`Reader::open`]; `listener` hears about the client, and [`Reader::end`] knows where the places end.
+    pub(super) fn open_heard(
+        conn: &Connection,
+        places: Vec<(String, i32, i64)>,
+        listener: Listener,
+    ) -> Result<Self> {
+        let mut config = conn.committed_reader()?;
+        config.set("statistics.interval.ms", CONSUMER_REPORT_MS);
+        let ends = Ends::of(listener, &places);
+        Self::create(&config, places, ends)
+    }
+
+    fn create(config: &ClientConfig, places: Vec<(String, i32, i64)>, ends: Ends) -> Result<Self> {
+        let consumer: BaseConsumer<Ends> =
+            config.create_with_context(ends).map_err(|error| failure("creating a consumer", "", &error))?;
         let mut list = TopicPartitionList::new();
         let mut kept = Vec::with_capacity(places.len());
         for (topic, partition, start) in places {
@@ -53,7 +71,13 @@ impl Reader {
         wait: Duration,
         read: impl FnOnce(usize, &BorrowedMessage<'_>) -> T,
     ) -> Result<Option<T>> {
-        let message = match self.consumer.poll(wait) {
+        let reports = self.consumer.context().reports();
+        let mut polled = self.consumer.poll(wait);
+        if polled.is_none() && self.consumer.context().reports() > reports {
+            // A report ends the poll, too: without a second look, records that wait would be taken for none.
+            polled = self.consumer.poll(Duration::ZERO);
+        }
+        let message = match polled {
             None => return Ok(None),
             Some(Ok(message)) => message,
             Some(Err(error)) => return Err(self.sort(&error)),
@@ -89,6 +113,11 @@ impl Reader {
             )
             | None => Some(place.next.max(place.start)),
         }
+    }
+
+    /// Where a place ended when the client last reported.
+    pub(super) fn end(&self, index: usize) -> Option<i64> {
+        self.consumer.context().end(index)
     }
 
     fn sort(&self, error: &KafkaError) -> KafkaFailure {

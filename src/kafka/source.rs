@@ -7,6 +7,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use super::client::Connection;
 use super::error::Result;
 use super::reader::Reader;
+use super::statistics::Listener;
 
 /// A record that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,13 +33,19 @@ pub struct Source {
 }
 
 impl Source {
-    /// Reads partition `partition` of both topics from the offsets `next` on.
+    /// Reads partition `partition` of both topics from the offsets `next` on. `listener` hears about the client.
     ///
     /// # Errors
     /// When the configuration is refused. What the broker refuses comes from [`Source::poll`].
-    pub fn open(conn: &Connection, topics: [String; 2], partition: i32, next: [i64; 2]) -> Result<Self> {
+    pub fn open(
+        conn: &Connection,
+        topics: [String; 2],
+        partition: i32,
+        next: [i64; 2],
+        listener: Listener,
+    ) -> Result<Self> {
         let places = topics.into_iter().zip(next).map(|(topic, next)| (topic, partition, next)).collect();
-        Ok(Self { reader: Reader::open(conn, places)? })
+        Ok(Self { reader: Reader::open_heard(conn, places, listener)? })
     }
 
     /// The next record of either input. Nothing interrupts the wait: keep it at 50 ms or less.
@@ -47,6 +54,12 @@ impl Source {
     /// `Lost` when an offset is gone, `MissingTopic`; after `Unreachable` it may be polled again.
     pub fn poll(&mut self, wait: Duration) -> Result<Option<Taken>> {
         self.reader.poll(wait, taken)
+    }
+
+    /// The high watermark of an input, at most about a second old; none before the first report.
+    #[must_use]
+    pub fn end(&self, input: usize) -> Option<i64> {
+        self.reader.end(input)
     }
 
     /// The offset that comes next in an input, past the markers of transactions. None when there is no such input.

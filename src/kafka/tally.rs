@@ -8,6 +8,7 @@ use rdkafka::message::Message;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use super::error::{code_of, is_missing, is_refusal};
+use super::statistics::{Listener, report};
 
 /// How many topics are watched.
 pub(super) const WATCHED: usize = 2;
@@ -36,11 +37,19 @@ pub(super) struct Counts {
     pub(super) watched: [Option<(usize, i64)>; WATCHED],
 }
 
-/// The context that keeps count.
-#[derive(Debug, Default)]
-pub(super) struct Tally(Mutex<Counts>);
+/// The context that keeps count, and passes on what librdkafka reports.
+#[derive(Default)]
+pub(super) struct Tally {
+    counts: Mutex<Counts>,
+    listener: Option<Listener>,
+}
 
 impl Tally {
+    /// Nothing counted yet.
+    pub(super) fn new(listener: Option<Listener>) -> Self {
+        Self { counts: Mutex::default(), listener }
+    }
+
     /// The counts so far.
     pub(super) fn counts(&self) -> Counts {
         self.lock().clone()
@@ -57,11 +66,17 @@ impl Tally {
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ClientContext for Tally {}
+impl ClientContext for Tally {
+    fn stats_raw(&self, json: &[u8]) {
+        if let (Some(listener), Some(report)) = (&self.listener, report(json)) {
+            listener(&report);
+        }
+    }
+}
 
 impl ProducerContext for Tally {
     type DeliveryOpaque = usize;

@@ -4,6 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -12,6 +13,7 @@ use rdkafka::util::Timeout;
 use super::client::Connection;
 use super::error::{KafkaFailure, Result, code_of, failure, is_fenced, is_missing};
 use super::serve::serve;
+use super::statistics::{Listener, PRODUCER_REPORT_MS};
 use super::tally::{Tally, WATCHED, opaque};
 
 /// A little over the time in which librdkafka gives up on every record by itself.
@@ -62,10 +64,22 @@ impl Transactions {
     /// # Errors
     /// `Unreachable`: try again. `Fenced`: somebody else claimed it at the same time.
     pub fn claim(conn: &Connection, transactional_id: &str) -> Result<Self> {
-        let producer: BaseProducer<Tally> = conn
-            .transactional(transactional_id)?
-            .create_with_context(Tally::default())
-            .map_err(|error| failure("creating a producer", "", &error))?;
+        Self::claim_with(&conn.transactional(transactional_id)?, transactional_id, Tally::default())
+    }
+
+    /// As [`Transactions::claim`]; `listener` hears about the client.
+    ///
+    /// # Errors
+    /// As [`Transactions::claim`].
+    pub fn claim_heard(conn: &Connection, transactional_id: &str, listener: Listener) -> Result<Self> {
+        let mut config = conn.transactional(transactional_id)?;
+        config.set("statistics.interval.ms", PRODUCER_REPORT_MS);
+        Self::claim_with(&config, transactional_id, Tally::new(Some(listener)))
+    }
+
+    fn claim_with(config: &ClientConfig, transactional_id: &str, tally: Tally) -> Result<Self> {
+        let producer: BaseProducer<Tally> =
+            config.create_with_context(tally).map_err(|error| failure("creating a producer", "", &error))?;
         let claimed = producer.init_transactions(Timeout::Never);
         // Made before the result is looked at: a failed producer, too, is dropped by the helper thread.
         let this = Self {

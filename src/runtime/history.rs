@@ -57,7 +57,8 @@ pub(super) fn catch_up(
     let at = |mark| read_row::<HistoryPositionTable>(store.as_ref(), &mark);
     match at(HistoryMark::Next)? {
         Some(next) => {
-            fold(&Events::of(partition), conn, store.as_ref(), (next.max(first), end), HistoryMark::Next)?;
+            let range = (next.max(first), end);
+            fold(&Events::of(partition), conn, store.as_ref(), range, HistoryMark::Next, &mut |_| {})?;
         }
         None => {
             let marks =
@@ -71,6 +72,7 @@ pub(super) fn catch_up(
         }
     }
     let (next, end) = (at(HistoryMark::RefillNext)?.unwrap_or(0), at(HistoryMark::RefillEnd)?.unwrap_or(0));
+    partition.metrics.refilling(partition.number).set(0.0);
     if next.max(first) < end {
         refill(partition, conn, store, (next.max(first), end));
     } else if next < end {
@@ -83,9 +85,13 @@ pub(super) fn catch_up(
 /// The rest of history, without anybody waiting for it.
 fn refill(partition: &Partition, conn: &Connection, store: &Arc<dyn Store>, range: (i64, i64)) {
     let (events, conn, store) = (Events::of(partition), conn.clone(), Arc::clone(store));
+    let left = partition.metrics.refilling(partition.number);
     let thread = thread::Builder::new().name(format!("history-{}", partition.number)).spawn(move || {
         let number = events.partition;
-        match fold(&events, &conn, store.as_ref(), range, HistoryMark::RefillNext) {
+        let (first, end) = range;
+        let mut show = |next: i64| left.set(end.saturating_sub(next) as f64);
+        show(first);
+        match fold(&events, &conn, store.as_ref(), range, HistoryMark::RefillNext, &mut show) {
             Ok(ended) => tracing::info!(partition = number, ended, "history is read back from events"),
             Err(error) => {
                 tracing::warn!(partition = number, %error, "history is not read back: the next start goes on")
@@ -104,6 +110,7 @@ fn fold(
     store: &dyn Store,
     (next, end): (i64, i64),
     mark: HistoryMark,
+    show: &mut dyn FnMut(i64),
 ) -> Result<u64, Broken> {
     if next >= end {
         return Ok(0);
@@ -122,10 +129,12 @@ fn fold(
         records += 1;
         if records % CHUNK == 0 {
             write(store, &mut txn, NextOffset(offset + 1), mark)?;
+            show(offset + 1);
         }
     }
     if !events.is_stopping() {
         write(store, &mut txn, NextOffset(end), mark)?;
+        show(end);
     }
     Ok(ended)
 }

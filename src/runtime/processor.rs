@@ -237,11 +237,11 @@ fn session(
     pending: &mut Pending,
 ) -> Result<(), Broken> {
     let shared: Arc<dyn Store> = Arc::<DiskStore>::clone(store);
-    let mut session = begin(partition, conn, Arc::clone(&shared), settings)?;
+    let mut session = begin(partition, conn, shared, settings)?;
     session.local.append(&mut pending.local);
     session.rewrite.append(&mut pending.rewrite);
     partition.committed(&session.checkpoint);
-    serve(partition, shared, &session.checkpoint);
+    serve(partition, Arc::clone(store), &session.checkpoint);
     let mut looked_at = Instant::now();
     while !partition.is_stopping() {
         if looked_at.elapsed() > LOOK_EVERY {
@@ -268,11 +268,11 @@ fn session(
     Ok(())
 }
 
-fn serve(partition: &Partition, store: Arc<dyn Store>, checkpoint: &Checkpoint) {
+fn serve(partition: &Partition, store: Arc<DiskStore>, checkpoint: &Checkpoint) {
     let at: Committed = committed(checkpoint);
     tracing::info!(partition = partition.number, sequence = at.sequence, "processing");
     let receiver: watch::Receiver<Committed> = partition.position.subscribe();
-    partition.registry.add(OwnedPartition::new(partition.number, store, receiver));
+    partition.registry.add(OwnedPartition::on_disk(partition.number, store, receiver));
 }
 
 fn halt(partition: &Partition, lost: &KafkaFailure) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use yardmaster_state::{NextOffset, Store};
+use yardmaster_state::{DiskStore, NextOffset, Store};
 use yardmaster_topologies::driver::CommandInput;
 use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::id::{Pool, RequestId};
@@ -32,6 +32,8 @@ pub struct OwnedPartition {
     pub partition: i32,
     /// Its rows; nothing uncommitted is ever in there.
     pub store: Arc<dyn Store>,
+    /// The same store, where it is one on disk: only for its sizes.
+    pub disk: Option<Arc<DiskStore>>,
     /// Changes with every commit: a reader waits on it for its own write.
     pub committed: watch::Receiver<Committed>,
     /// Becomes true when it is not served here any more.
@@ -42,7 +44,14 @@ impl OwnedPartition {
     /// A partition that is restored.
     #[must_use]
     pub fn new(partition: i32, store: Arc<dyn Store>, committed: watch::Receiver<Committed>) -> Self {
-        Self { partition, store, committed, has_left: watch::channel(false).0 }
+        Self { partition, store, disk: None, committed, has_left: watch::channel(false).0 }
+    }
+
+    /// As [`OwnedPartition::new`], of a store whose sizes can be asked for.
+    #[must_use]
+    pub fn on_disk(partition: i32, store: Arc<DiskStore>, committed: watch::Receiver<Committed>) -> Self {
+        let shared: Arc<dyn Store> = Arc::<DiskStore>::clone(&store);
+        Self { disk: Some(store), ..Self::new(partition, shared, committed) }
     }
 
     /// Whether it has left. Long reads look: a store that somebody still reads stays open, and can't be opened again.

@@ -22,6 +22,7 @@ use super::partition::Partition;
 use super::step::{Broken, Session};
 use super::take::Take;
 use crate::kafka::{ChangelogReader, Connection, KafkaFailure, Source, Transactions, high_watermark};
+use crate::metrics::Recorder;
 
 /// A restore that reads nothing for so long is stuck.
 const STALL: Duration = Duration::from_secs(60);
@@ -34,7 +35,11 @@ pub(super) fn begin<'p>(
     settings: &Settings,
 ) -> Result<Session<'p>, Broken> {
     // Fence first: only then the high watermark proves that nothing of the owner before is still to come.
-    let mut transactions = Transactions::claim(conn, &partition.names.transactional_id(partition.number))?;
+    let (id, listener) = (
+        partition.names.transactional_id(partition.number),
+        partition.metrics.transactions_listener(partition.number),
+    );
+    let mut transactions = Transactions::claim_heard(conn, &id, listener)?;
     transactions.watch([partition.names.changelog(), partition.names.events()]);
     let report = restore(partition, conn, store.as_ref())?;
     let rewrite = report.torn.into_iter().map(|torn| torn.key).collect();
@@ -64,6 +69,7 @@ pub(super) fn begin<'p>(
         ahead: Take::default(),
         local,
         rewrite,
+        recorder: Recorder::new(&partition.metrics, partition.number),
     })
 }
 
@@ -121,7 +127,8 @@ fn inputs(partition: &Partition, conn: &Connection, checkpoint: &Checkpoint) -> 
             *slot = wanted;
         }
     }
-    Ok(Source::open(conn, partition.inputs.clone(), partition.number, next)?)
+    let listener = partition.metrics.inputs_listener(partition.number);
+    Ok(Source::open(conn, partition.inputs.clone(), partition.number, next, listener)?)
 }
 
 /// Reads the changelog from the store's position to the high watermark.
@@ -142,7 +149,7 @@ fn restore(partition: &Partition, conn: &Connection, store: &dyn Store) -> Resul
         .into());
     }
     let mut restore = Restore::new(&GridSchema, store, known, end)?;
-    let began = Instant::now();
+    let shown = partition.metrics.restoring(partition.number, end.0 - restore.start().0);
     if !restore.is_done(None, end) {
         let mut reader = ChangelogReader::open(conn, &topic, partition.number, restore.start().0)?;
         let mut progress = Instant::now();
@@ -151,7 +158,7 @@ fn restore(partition: &Partition, conn: &Connection, store: &dyn Store) -> Resul
                 Some((offset, key, value)) => {
                     restore.feed(offset, &key, value.as_deref())?;
                     progress = Instant::now();
-                    partition.metrics.restored(partition.number, restore.report().records_read);
+                    shown.at(restore.report().records_read, end.0 - offset - 1);
                 }
                 None if progress.elapsed() > STALL => {
                     return Err(stalled(&topic, partition.number, end).into());
@@ -169,7 +176,7 @@ fn restore(partition: &Partition, conn: &Connection, store: &dyn Store) -> Resul
         records = report.records_read,
         batches = report.batches,
         torn = report.torn.len(),
-        took_ms = began.elapsed().as_millis(),
+        took_ms = shown.end(report.records_read).as_millis(),
         "restored to the changelog's end at {end}"
     );
     Ok(report)

@@ -22,6 +22,7 @@ use super::partition::Partition;
 use super::send;
 use super::take::{Reading, Take, TakeLimits};
 use crate::kafka::{Delivered, KafkaFailure, OutRecord, Source, Transactions};
+use crate::metrics::Recorder;
 
 /// The version of the deciding code, logged with each batch.
 pub(super) const CODE_VERSION: u32 = 1;
@@ -67,6 +68,8 @@ pub(super) struct Session<'p> {
     pub(super) committed_at: Instant,
     /// Keys of torn rows, to be written again with the next batch.
     pub(super) rewrite: Vec<Vec<u8>>,
+    /// What is counted.
+    pub(super) recorder: Recorder,
 }
 
 impl Session<'_> {
@@ -76,6 +79,7 @@ impl Session<'_> {
         let mut laps = Laps::start();
         let take = self.take()?;
         laps.end("take");
+        self.show_lag(&take);
         self.local.extend(self.partition.take_local());
         let now = self.time(&take);
         let is_due = self.more || self.due_at.is_some_and(|at| at <= now.processor);
@@ -132,12 +136,11 @@ impl Session<'_> {
         // 6. Release: readers see it, who waits is answered, topics are made.
         self.partition.committed(&self.checkpoint);
         self.partition.registry.answer(asked, sent.iter().flatten());
+        self.recorder.effects(sent.iter().flatten(), dead.len());
+        dead.iter().for_each(|letter| self.recorder.dead_letter(letter.reason));
         sent.into_iter().for_each(|effects| self.release(effects));
         laps.end("release");
-        let metrics = &self.partition.metrics;
-        laps.all().iter().for_each(|(phase, took)| metrics.phase(self.partition.number, phase, *took));
-        metrics.batch(self.partition.number, records, &delivered, began.elapsed());
-        dead.iter().for_each(|letter| metrics.dead_letter(letter.reason.name()));
+        self.recorder.batch(records, &delivered, laps.all(), began.elapsed());
         Ok(())
     }
 
@@ -193,6 +196,16 @@ impl Session<'_> {
         })
     }
 
+    fn show_lag(&self, take: &Take) {
+        for (input, position) in self.checkpoint.inputs.iter().enumerate() {
+            self.recorder.lag(input, self.source.end(input), position.0);
+            let age = if take.is_dry { Some(Duration::ZERO) } else { take.lag_of(input) };
+            if let Some(age) = age {
+                self.recorder.age(input, age);
+            }
+        }
+    }
+
     fn wait(&mut self) -> Duration {
         if self.more || !self.local.is_empty() {
             return Duration::ZERO;
@@ -204,13 +217,10 @@ impl Session<'_> {
 
     /// The batch's time. It stands still while what workers said waits to be read: their heartbeats may be in there.
     fn time(&mut self, take: &Take) -> Now {
-        if let Some(age) = take.status_lag {
-            self.partition.metrics.input_age(self.partition.number, age);
-        }
         let lag_max = self.partition.lease.as_duration() / 3;
-        if take.is_dry || take.status_lag.is_some_and(|lag| lag <= lag_max) {
+        if take.is_dry || take.lag_of(STATUS).is_some_and(|lag| lag <= lag_max) {
             self.heard_at = Instant::now();
-        } else if take.status_lag.is_some() || self.heard_at.elapsed() > lag_max {
+        } else if take.lag_of(STATUS).is_some() || self.heard_at.elapsed() > lag_max {
             self.clock.freeze(ProcessorMs(self.checkpoint.at_ms));
         }
         let mut now = self.clock.now();
@@ -283,7 +293,6 @@ impl Session<'_> {
 
     fn release(&self, effects: Vec<Effect>) {
         for effect in effects {
-            self.partition.metrics.effect(&effect);
             match effect {
                 Effect::EnsureChannel { pool, worker } => self.partition.ensure_channel(pool, worker),
                 Effect::ForgetChannel { pool, worker } => self.partition.forget_channel(pool, worker),

@@ -6,7 +6,7 @@ use yardmaster_state::NextOffset;
 use yardmaster_topologies::driver::CommandInput;
 use yardmaster_topologies::event::Status;
 use yardmaster_topologies::id::Pool;
-use yardmaster_topologies::topology::{STATUS, TASKS};
+use yardmaster_topologies::topology::TASKS;
 use yardmaster_topologies::wire::{BadReason, Defaults, Undecodable, decode_command, decode_status};
 
 use super::clock::wall;
@@ -38,8 +38,8 @@ pub(super) struct Take {
     pub(super) bytes: usize,
     /// The next offset of each input, where something was taken.
     pub(super) next: [Option<NextOffset>; 2],
-    /// How old the newest status record was when it was taken.
-    pub(super) status_lag: Option<Duration>,
+    /// How old the newest record of each input was when it was taken, where something was taken.
+    pub(super) lag: [Option<Duration>; 2],
     /// Nothing more was there.
     pub(super) is_dry: bool,
     /// What went wrong while it was taken ahead, for whoever takes next.
@@ -111,6 +111,11 @@ impl Take {
         self.records > before
     }
 
+    /// How old the newest record of an input was when it was taken, if one was.
+    pub(super) fn lag_of(&self, input: usize) -> Option<Duration> {
+        self.lag.get(input).copied().flatten()
+    }
+
     fn has_room(&self, limits: TakeLimits) -> bool {
         self.records < limits.records && self.bytes < limits.bytes
     }
@@ -121,12 +126,12 @@ impl Take {
         if let Some(next) = self.next.get_mut(record.input) {
             *next = Some(NextOffset(record.offset + 1));
         }
-        if record.input == STATUS {
+        if let Some(lag) = self.lag.get_mut(record.input) {
             let age = record
                 .timestamp_ms
                 .and_then(|at| u64::try_from(at).ok())
                 .map(|at| wall().0.saturating_sub(at));
-            self.status_lag = age.map(Duration::from_millis);
+            *lag = age.map(Duration::from_millis);
         }
         let Some(value) = record.value.as_deref() else {
             let detail = "a record without a value asks for nothing".to_owned();

@@ -239,6 +239,7 @@ impl Cluster {
             sink: Arc::new(Sink(Arc::clone(self))),
             feed,
             metrics: Arc::new(|| "yardmaster_up 1\n".to_owned()),
+            requests: crate::metrics::Requests::default(),
             settings: self.settings.clone(),
             access,
             instance_timeout: self.instance_timeout,

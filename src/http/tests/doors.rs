@@ -12,6 +12,7 @@ use super::cluster::{Cluster, Silence, ask};
 use crate::http::guard::Guard;
 use crate::http::parts::{Access, Shared};
 use crate::http::routes;
+use crate::metrics::{Live, Metrics};
 
 fn get(path: &str, host: &str) -> axum::http::request::Builder {
     Request::get(path).header(header::HOST, host)
@@ -207,4 +208,32 @@ async fn unknown_paths_and_methods_are_problems() {
     }
     let long = format!("/v1/pools/default/tasks/{}", "x".repeat(5_000));
     cluster.get(&long).await.problem(414);
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_the_template_of_their_route() {
+    let (cluster, metrics) = (Cluster::new(), Metrics::new());
+    let mut parts = cluster.parts(Access::default(), Arc::new(Silence));
+    parts.requests = metrics.requests();
+    let guard = Guard::new(&Access::default(), ([127, 0, 0, 1], 9733).into()).unwrap();
+    let router = routes::router(&Shared::new(parts, watch::channel(false).1), guard);
+    for (path, host) in [
+        ("/v1/pools/a/queues", "localhost"),
+        ("/v1/pools/b/queues", "localhost"),
+        ("/v1/pools", "evil.example"),
+        ("/made-up/1", "localhost"),
+        ("/made-up/2", "localhost"),
+    ] {
+        ask(router.clone(), get(path, host).body(Body::empty()).unwrap()).await;
+    }
+    let text = metrics.render(&Live::default());
+    for (code, route, count) in
+        [(200, "/v1/pools/{pool}/queues", 2), (403, "/v1/pools", 1), (404, "unmatched", 2)]
+    {
+        let wanted = format!(
+            "yardmaster_http_requests_total{{code=\"{code}\",method=\"GET\",route=\"{route}\"}} {count}\n"
+        );
+        assert!(text.contains(&wanted), "{wanted}{text}");
+    }
+    assert!(!text.contains("made-up"), "{text}");
 }

@@ -94,6 +94,7 @@ fn router_with(access: Access, is_here: bool) -> Router {
         sink: Arc::new(fake),
         feed: Arc::new(NoFeed),
         metrics: Arc::new(|| "# metrics\n".to_owned()),
+        requests: crate::metrics::Requests::default(),
         settings,
         access,
         instance_timeout: std::time::Duration::from_secs(3_600),

@@ -22,8 +22,22 @@ pub struct DiskFigures {
     pub write_buffer_bytes: u64,
     /// Bytes that compaction still has to rewrite.
     pub pending_compaction_bytes: u64,
+    /// Full memtables that wait to be written to files.
+    pub immutable_memtables: u64,
+    /// Compactions that run now.
+    pub running_compactions: u64,
+    /// No write gets in before compaction has caught up.
+    pub is_write_stopped: bool,
+    /// Writes are slowed down to so many bytes per second; 0 when they are not.
+    pub delayed_write_rate: u64,
+    /// Errors of flushes and compactions since the store was opened.
+    pub background_errors: u64,
     /// Bytes used of the block cache, by all stores that share it.
     pub block_cache_bytes: u64,
+    /// Of these: in use, so that they can't be evicted.
+    pub block_cache_pinned_bytes: u64,
+    /// The size of the block cache.
+    pub block_cache_capacity_bytes: u64,
 }
 
 impl DiskStore {
@@ -43,7 +57,15 @@ impl DiskStore {
             total_file_bytes: total(properties::TOTAL_SST_FILES_SIZE)?,
             write_buffer_bytes: total(properties::SIZE_ALL_MEM_TABLES)?,
             pending_compaction_bytes: total(properties::ESTIMATE_PENDING_COMPACTION_BYTES)?,
+            immutable_memtables: total(properties::NUM_IMMUTABLE_MEM_TABLE)?,
+            // Of the whole database, whichever family is asked.
+            running_compactions: self.property(META, properties::NUM_RUNNING_COMPACTIONS)?,
+            is_write_stopped: self.property(META, properties::IS_WRITE_STOPPED)? > 0,
+            delayed_write_rate: self.property(META, properties::ACTUAL_DELAYED_WRITE_RATE)?,
+            background_errors: self.property(META, properties::BACKGROUND_ERRORS)?,
             block_cache_bytes: self.cache.0.get_usage() as u64,
+            block_cache_pinned_bytes: self.cache.0.get_pinned_usage() as u64,
+            block_cache_capacity_bytes: self.property(ROWS, properties::BLOCK_CACHE_CAPACITY)?,
         })
     }
 
