@@ -11,6 +11,7 @@ use crate::settings::Settings;
 use crate::tables::{Sequences, TaskTable, WorkerTable};
 use crate::task::{LiveTask, TaskRow, TaskState};
 use crate::time::Now;
+use crate::track::windows::Windows;
 use crate::wire::{Address, Event};
 use crate::worker::WorkerRow;
 
@@ -30,6 +31,8 @@ pub(crate) struct Ctx<'a, 's> {
     pub(crate) is_new_hour: bool,
     /// Attempts that this batch closed as lost, of `losses_per_tick_max`.
     pub(crate) losses: u32,
+    /// What happened in this batch, for the windowed statistics.
+    pub(crate) windows: Windows,
     /// In the order in which they were decided.
     pub(crate) effects: Effects<'a>,
 }

@@ -12,6 +12,7 @@ use crate::memory::{DueTimes, Memory};
 use crate::settings::Settings;
 use crate::tables::{HistoryKey, SequencesTable, SettingsTable};
 use crate::time::{Now, ProcessorMs, WallMs};
+use crate::track::windows::{self, Windows};
 use crate::wire::Refusal;
 
 /// A command, or one that was refused while it was read.
@@ -141,6 +142,7 @@ impl Grid {
             sequences: &mut sequences,
             is_new_hour: is_new_hour(store, input.now)?,
             losses: 0,
+            windows: Windows::default(),
             effects: Effects::new(early),
         };
         for key in &input.rewrite {
@@ -196,5 +198,6 @@ fn run(ctx: &mut Ctx<'_, '_>, input: BatchInput) -> Result<bool, StateError> {
     }
     let is_due_left = dispatch::tick(ctx)?;
     let is_work_left = dispatch::give_out(ctx)?;
+    windows::fold(ctx)?;
     Ok(is_due_left || is_work_left)
 }
