@@ -1,4 +1,4 @@
-//! `yardmaster worker list|drain|undrain`, `queue list`, `pool list`.
+//! `yardmaster worker list|drain|undrain`, `queue list`, `pool list|stats`.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::client::{Client, ServerArgs, encode, values};
 use super::failure::Outcome;
 use super::output::{line, raw_json, raw_rows, say, texts};
 use super::table::{Column, clean, lines, moment, text, yes};
-use super::{JsonArg, PoolArg};
+use super::{JsonArg, PoolArg, pool_stats};
 
 const QUEUE_EXAMPLES: &str = "\
 Examples:
@@ -17,7 +17,8 @@ Examples:
 const POOL_EXAMPLES: &str = "\
 Examples:
   yardmaster pool list
-  yardmaster pool list --json";
+  yardmaster pool list --json
+  yardmaster pool stats --size 1h --queue risk";
 
 /// A list of one pool's things.
 #[derive(Debug, Args)]
@@ -79,6 +80,9 @@ enum Pool {
         #[command(flatten)]
         json: JsonArg,
     },
+    /// What happened in a pool or queue, window by window.
+    #[command(after_help = pool_stats::EXAMPLES)]
+    Stats(pool_stats::Arguments),
 }
 
 /// `yardmaster worker list`.
@@ -121,9 +125,15 @@ pub(crate) fn run_queue(arguments: &QueueArguments) -> Outcome {
     show(list, "queues", &columns)
 }
 
-/// `yardmaster pool list`.
+/// `yardmaster pool`.
 pub(crate) fn run_pool(arguments: &PoolArguments) -> Outcome {
-    let Pool::List { server, json: is_json } = &arguments.command;
+    match &arguments.command {
+        Pool::List { server, json } => list_pools(server, *json),
+        Pool::Stats(stats) => pool_stats::run(stats),
+    }
+}
+
+fn list_pools(server: &ServerArgs, is_json: JsonArg) -> Outcome {
     let answer = Client::new(server)?.get_text("/v1/pools?limit=1000")?;
     if is_json.json {
         return raw_json(&answer);

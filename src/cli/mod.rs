@@ -17,6 +17,7 @@ mod kafka;
 mod log_end;
 mod output;
 mod patience;
+mod pool_stats;
 mod price;
 mod progress;
 mod server;

@@ -40,6 +40,7 @@ mod timeline;
 mod tokens;
 mod views;
 mod wait;
+mod windows;
 mod workers;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::{
     anywhere, cancel, counts, events, jobs, pools, probes, read_tasks, requeue, results, stats, submit,
-    workers,
+    windows, workers,
 };
 
 /// The schema of what stands on the topic of commands: a task in a body is the task of a command.
@@ -38,6 +38,7 @@ const OPEN: [&str; 2] = ["/healthz", "/readyz"];
         counts::queues,
         counts::tags,
         stats::stats,
+        windows::windows,
         workers::workers,
         workers::worker,
         workers::drain,

@@ -17,7 +17,8 @@ use super::parts::App;
 use super::problem::Problem;
 use super::send::BODY_MAX;
 use super::{
-    anywhere, cancel, counts, events, jobs, openapi, pools, probes, read_tasks, stats, submit, workers,
+    anywhere, cancel, counts, events, jobs, openapi, pools, probes, read_tasks, stats, submit, windows,
+    workers,
 };
 use crate::metrics::Requests;
 
@@ -33,6 +34,7 @@ pub(crate) fn router(app: &App, access: Arc<Guard>) -> Router {
         .route("/v1/tasks/{*id}", get(anywhere::anywhere))
         .route("/v1/pools", get(pools::pools))
         .route("/v1/pools/{pool}/stats", get(stats::stats))
+        .route("/v1/pools/{pool}/stats/windows", get(windows::windows))
         .route("/v1/pools/{pool}/queues", get(counts::queues))
         .route("/v1/pools/{pool}/tags", get(counts::tags))
         .route("/v1/pools/{pool}/tasks", get(read_tasks::tasks))

@@ -61,6 +61,12 @@ const SHAPES: &[(&str, &[&str], &str, &[&str])] = &[
     ("worker undrain two", &["pool", "outcome"], "", &[]),
     ("queue list", &["queues"], "queues", &["pool", "queue", "live", "total", "counts"]),
     ("pool list", &["pools"], "pools", &["pool", "partition", "live", "total", "counts"]),
+    (
+        "pool stats",
+        &["pool", "size", "kept_ms", "at_ms", "total"],
+        "windows",
+        &["from_ms", "counts", "queue_wait"],
+    ),
     ("events", &["v", "type", "at_ms"], "", &[]),
     ("config show", &["keys"], "keys", &["key", "value", "default", "meaning"]),
     ("topology", &["inputs", "outputs", "tables", "topics"], "tables", &["table", "class", "version"]),

@@ -12,6 +12,7 @@ use crate::tables::{Sequences, TaskTable, WorkerTable};
 use crate::task::{LiveTask, TaskRow, TaskState};
 use crate::time::Now;
 use crate::track::tally::Tally;
+use crate::track::windows::Windows;
 use crate::wire::{Address, Event};
 use crate::worker::WorkerRow;
 
@@ -33,6 +34,8 @@ pub(crate) struct Ctx<'a, 's> {
     pub(crate) losses: u32,
     /// Counters that changed and are not in the overlay yet.
     pub(crate) tally: Tally,
+    /// What happened in this batch, for the windowed statistics.
+    pub(crate) windows: Windows,
     /// In the order in which they were decided.
     pub(crate) effects: Effects<'a>,
 }

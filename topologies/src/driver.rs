@@ -13,6 +13,7 @@ use crate::settings::Settings;
 use crate::tables::{HistoryKey, SequencesTable, SettingsTable};
 use crate::time::{Now, ProcessorMs, WallMs};
 use crate::track::tally::Tally;
+use crate::track::windows::{self, Windows};
 use crate::wire::Refusal;
 
 /// A command, or one that was refused while it was read.
@@ -143,6 +144,7 @@ impl Grid {
             is_new_hour: is_new_hour(store, input.now)?,
             losses: 0,
             tally: Tally::default(),
+            windows: Windows::default(),
             effects: Effects::new(early),
         };
         for key in &input.rewrite {
@@ -201,5 +203,6 @@ fn run(ctx: &mut Ctx<'_, '_>, input: BatchInput) -> Result<bool, StateError> {
     let is_due_left = dispatch::tick(ctx)?;
     let is_work_left = dispatch::give_out(ctx)?;
     ctx.tally.write(ctx.txn)?;
+    windows::fold(ctx)?;
     Ok(is_due_left || is_work_left)
 }

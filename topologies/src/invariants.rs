@@ -1,6 +1,8 @@
 //! What must hold between any two batches, whatever came in. Tests and the simulation ask after each batch; it reads the
 //! whole store, so nobody else should.
 
+mod windows;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use yardmaster_state::{
@@ -28,6 +30,7 @@ pub fn check_invariants(store: &dyn StoreRead) -> Result<Vec<String>, StateError
     check.workers()?;
     check.counters()?;
     check.jobs()?;
+    check.windows()?;
     check.indexes()?;
     Ok(check.wrong)
 }

@@ -9,6 +9,7 @@ pub mod dispatch;
 pub mod driver;
 pub mod effect;
 pub mod event;
+pub mod histogram;
 pub mod id;
 pub mod invariants;
 pub mod job;
@@ -20,6 +21,7 @@ pub mod task;
 pub mod time;
 pub mod topology;
 mod track;
+pub mod window;
 pub mod wire;
 pub mod worker;
 

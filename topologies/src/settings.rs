@@ -64,6 +64,7 @@ pub struct Limits {
     pub grants_per_batch_max: u32,
     /// Attempts that are closed as lost in one batch, give or take those of one worker: 5,000. The others have to wait.
     pub losses_per_tick_max: u32,
-    /// Done markers that are forgotten in one batch: 20,000, as many as records are taken.
+    /// Done markers that are forgotten in one batch: 20,000, as many as records are taken. So many windows of forgotten
+    /// queues, too, give or take those of one queue.
     pub forgotten_per_tick_max: u32,
 }

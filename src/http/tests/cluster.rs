@@ -17,9 +17,10 @@ use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::event::{AttemptRef, Local, Status, StatusKind};
 use yardmaster_topologies::id::{Incarnation, Pool, TaskId, WorkerName};
 use yardmaster_topologies::settings::Settings;
-use yardmaster_topologies::tables::{HistoryKey, HistoryTable, TaskTable};
+use yardmaster_topologies::tables::{HistoryKey, HistoryTable, TaskTable, WindowTable};
 use yardmaster_topologies::task::{EndedTask, Json, Report, TaskRow};
 use yardmaster_topologies::time::{Now, ProcessorMs, WallMs};
+use yardmaster_topologies::window::{Happened, Tally, WindowKey, WindowRow, WindowSize};
 use yardmaster_topologies::wire::{Defaults, Refusal, RefusedReason, ToWorker, decode_command};
 
 use crate::config::Config;
@@ -56,6 +57,15 @@ pub(super) struct Cluster {
     pub(super) on_the_way: [AtomicUsize; 2],
     /// The broker doesn't answer.
     pub(super) is_away: AtomicBool,
+}
+
+/// The row of an hour in which a task of the pool was submitted.
+pub(super) fn put_window(txn: &mut Txn<'_>, start: u64) {
+    let (size, start) = (WindowSize::Hour, WallMs(start));
+    let key = WindowKey { pool: pool(), queue: None, size, slot: size.slot_of(start) };
+    let mut tally = Tally::default();
+    tally.count(Happened::Submitted);
+    txn.put::<WindowTable>(&key, &WindowRow { start, tally }).unwrap();
 }
 
 pub(super) fn pool() -> Pool {

@@ -11,3 +11,4 @@ mod openapi;
 mod orders;
 mod reads;
 mod streams;
+mod windows;

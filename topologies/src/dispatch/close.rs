@@ -14,6 +14,7 @@ use crate::task::{
 };
 use crate::time::{Millis, ProcessorMs};
 use crate::track;
+use crate::window::Happened;
 
 /// How an attempt ended.
 pub(super) struct Closing {
@@ -40,7 +41,9 @@ pub(super) fn close_attempt(
     let open = task.open.take().expect("only an open attempt is closed");
     let retryable = closing.report.retryable.unwrap_or(true);
     let (outcome, reason, is_reported) = (closing.outcome, closing.reason, closing.is_reported);
+    let was_started = open.started_at.is_some();
     let closed = record(ctx, &task, open, closing);
+    ctx.windows.closed(&task.spec, &closed, was_started);
     count(&mut task, outcome, reason);
     keep(&mut task.closed, closed);
     task.timer_at = None;
@@ -202,6 +205,7 @@ fn go_on(
     }
     debug_assert_ne!(outcome, Outcome::Succeeded, "a success ends its task");
     go(ctx, &mut task, next, reason)?;
+    ctx.windows.note(&task.spec, Happened::Retried);
     track::events::attempt_closed(ctx, &task, due);
     ctx.put_task(task)
 }

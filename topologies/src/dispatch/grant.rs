@@ -124,6 +124,7 @@ fn open(
     };
     let reference = name(ctx, &task, &attempt);
     task.open = Some(attempt);
+    ctx.windows.assigned(&task, ctx.now.wall);
     // It keeps the reason for which it waited: submitted, requeued, or what ended the attempt before.
     let reason = task.reason;
     go(ctx, &mut task, TaskState::Assigned, reason)?;

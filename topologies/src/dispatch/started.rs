@@ -52,6 +52,7 @@ pub(super) fn run(ctx: &mut Ctx<'_, '_>, task: &mut LiveTask) -> Result<(), Stat
     task.timer_at = task.spec.run_timeout.map(|limit| run_backstop(ctx, limit));
     if let Some(open) = &mut task.open {
         open.started_at = Some(ctx.now.wall);
+        ctx.windows.started(&task.spec, open, ctx.now.wall);
     }
     track::events::started(ctx, task);
     Ok(())

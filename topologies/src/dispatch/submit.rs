@@ -11,6 +11,7 @@ use crate::id::{Attempt, Generation, JobId, Pool, RequestId, TaskId};
 use crate::tables::{JobCancelTable, PayloadTable, ReplyTopicTable};
 use crate::task::{LiveTask, Reason, TaskRow, TaskSpec, TaskState};
 use crate::track;
+use crate::window::Happened;
 use crate::wire::{Refusal, RefusedReason, counted_hash, spec_hash};
 
 /// Payloads up to this many bytes live in the task's row.
@@ -105,6 +106,7 @@ pub(super) fn begin(
         closed: Vec::new(),
     };
     track::counts::shift(ctx, &task.spec, beginning.from, Some(TaskState::Queued))?;
+    ctx.windows.note(&task.spec, Happened::Submitted);
     track::events::accepted(ctx, &task, request_id, false);
     ctx.put_task(task)
 }

@@ -8,6 +8,7 @@ mod history;
 mod index;
 mod logged;
 mod tracked;
+mod windows;
 
 pub use history::{
     HistoryByJobTable, HistoryClass, HistoryKey, HistoryMark, HistoryPositionTable, HistoryTable,
@@ -21,6 +22,7 @@ pub use logged::{
     SettingsTable, TaskTable, WorkerTable,
 };
 pub use tracked::{CounterDueTable, CounterTable, JobTable};
+pub use windows::WindowTable;
 
 use yardmaster_state::{Schema, StateError, Table, TableClass, Txn};
 
@@ -68,6 +70,8 @@ pub mod byte {
     pub const JOB: u8 = 0x30;
     /// Logged, track: counts by pool, queue and tag.
     pub const COUNTER: u8 = 0x31;
+    /// Logged, track: windows of statistics by pool and queue.
+    pub const WINDOW: u8 = 0x32;
     /// History, track: ended tasks by class, hour, pool, id, generation.
     pub const HISTORY: u8 = 0x40;
     /// History, track: ended tasks by class, hour, pool, job, id, generation.
@@ -94,7 +98,7 @@ const fn card<T: Table>() -> TableCard {
 }
 
 /// Every table, by byte.
-pub const TABLES: [TableCard; 24] = [
+pub const TABLES: [TableCard; 25] = [
     card::<TaskTable>(),
     card::<PayloadTable>(),
     card::<WorkerTable>(),
@@ -116,6 +120,7 @@ pub const TABLES: [TableCard; 24] = [
     card::<CounterDueTable>(),
     card::<JobTable>(),
     card::<CounterTable>(),
+    card::<WindowTable>(),
     card::<HistoryTable>(),
     card::<HistoryByJobTable>(),
     card::<HistoryPositionTable>(),
@@ -138,10 +143,11 @@ impl Schema for GridSchema {
             byte::SEQUENCES => raw::<SequencesTable>(txn, key, value),
             byte::JOB => raw::<JobTable>(txn, key, value),
             byte::COUNTER => raw::<CounterTable>(txn, key, value),
+            byte::WINDOW => raw::<WindowTable>(txn, key, value),
             other => Err(StateError::TooNew {
                 what: "table byte",
                 found: other.into(),
-                known: byte::COUNTER.into(),
+                known: byte::WINDOW.into(),
             }),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use yardmaster_state::StateError;
 
+use super::windows::end_of;
 use crate::ctx::Ctx;
 use crate::effect::{Counted, Effect};
 use crate::tables::{HistoryByJobTable, HistoryKey, HistoryTable, ReplyTopicTable};
@@ -20,6 +21,9 @@ pub(crate) fn ended(
 ) -> Result<(), StateError> {
     let closes_attempt = had_attempt.then_some(task.attempt);
     let record = record(ctx, task, payload);
+    if let Some(end) = end_of(record.state) {
+        ctx.windows.note(&record.spec, end);
+    }
     let (reply_to, state) = (record.spec.reply_to.clone(), record.state);
     let record = Arc::new(record);
     keep_record(ctx.txn, Arc::clone(&record))?;

@@ -2,12 +2,15 @@
 
 use yardmaster_state::StateError;
 
+use super::windows;
 use crate::ctx::Ctx;
 use crate::dispatch::due;
+use crate::job::CounterKey;
+use crate::memory::DueIndex;
 use crate::tables::{
     CounterDueTable, CounterTable, HistoryClass, HistoryKey, JobCancelTable, JobDueTable, JobTable, byte,
 };
-use crate::time::WallMs;
+use crate::time::{ProcessorMs, WallMs};
 
 /// Drops what is over; returns whether something is left.
 pub(crate) fn tick(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
@@ -17,9 +20,7 @@ pub(crate) fn tick(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
     let limit = ctx.settings.limits.timers_per_tick_max;
     ctx.tally.write(ctx.txn)?;
     let (counters, are_counters_left) = due::<CounterDueTable>(ctx, ctx.now.processor, limit)?;
-    for (_, key) in counters {
-        ctx.txn.delete::<CounterTable>(&key)?;
-    }
+    let are_counters_left = forget_counters(ctx, counters)? || are_counters_left;
     let (jobs, is_left) = due::<JobDueTable>(ctx, ctx.now.processor, limit)?;
     for (_, pool, job) in jobs {
         let key = (pool, job);
@@ -28,6 +29,23 @@ pub(crate) fn tick(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
         ctx.memory.sweeping.remove(&key);
     }
     Ok(is_left || are_counters_left)
+}
+
+/// With a queue its windows go. Few queues may have many: where the batch's limit is reached, the others have to wait.
+fn forget_counters(
+    ctx: &mut Ctx<'_, '_>,
+    counters: Vec<(ProcessorMs, CounterKey)>,
+) -> Result<bool, StateError> {
+    let mut room = ctx.settings.limits.forgotten_per_tick_max as usize;
+    for (at, key) in counters {
+        if room == 0 {
+            ctx.memory.due.done_before(DueIndex::Counter, at);
+            return Ok(true);
+        }
+        room = room.saturating_sub(windows::forget(ctx, &key)?);
+        ctx.txn.delete::<CounterTable>(&key)?;
+    }
+    Ok(false)
 }
 
 /// The hours of history that are wholly over.

@@ -14,13 +14,14 @@ use yardmaster_topologies::job::{CounterKey, CounterRow, Dimension, JobRow};
 use yardmaster_topologies::tables::{
     CounterTable, HistoryKey, HistoryMark, HistoryPositionTable, HistoryTable, JobCancel, JobCancelTable,
     JobTable, LeaseTable, Line, PayloadTable, ReadyKey, ReadyTable, Sequences, SequencesTable, SettingsTable,
-    TABLES, TaskTable, WorkerTable,
+    TABLES, TaskTable, WindowTable, WorkerTable,
 };
 use yardmaster_topologies::task::{
     ClosedAttempt, ContentRef, Counts, DoneMarker, EndedTask, Json, LiveTask, OpenAttempt, Outcome, Reason,
     Report, Retry, RetryGiven, Stopping, TaskRow, TaskSpec, TaskState, Usage,
 };
 use yardmaster_topologies::time::{Millis, ProcessorMs, WallMs};
+use yardmaster_topologies::window::{Happened, Tally, WindowKey, WindowRow, WindowSize};
 use yardmaster_topologies::worker::{LeaseRow, WorkerRow, WorkerState};
 
 use crate::rig::settings;
@@ -180,6 +181,16 @@ fn worker() -> WorkerRow {
     }
 }
 
+fn tally() -> Tally {
+    let mut tally = Tally::default();
+    Happened::ALL.into_iter().for_each(|what| tally.count(what));
+    for ms in [3, 3, 70, 90_000] {
+        tally.queued.record(Millis(ms));
+        tally.running.record(Millis(ms * 1_000));
+    }
+    tally
+}
+
 /// What is written today, and what is there is read as.
 struct Fixtures {
     known: Lines,
@@ -228,6 +239,12 @@ fn all(fixtures: &mut Fixtures) {
     fixtures.row::<JobTable>("", &job, &JobRow { created_at: WallMs(1), counts, done_at, forget_at });
     let tag = CounterKey { pool: pool(), dimension: Dimension::Tag("curve".into(), "USD".into()) };
     fixtures.row::<CounterTable>("", &tag, &CounterRow { counts, forget_at });
+    for (kind, queue) in [(".pool", None), (".queue", Some(QueueName::trusted("q")))] {
+        let start = WindowSize::Hour.start_of(WallMs(1_750_000_000_000));
+        let (size, slot) = (WindowSize::Hour, WindowSize::Hour.slot_of(start));
+        let key = WindowKey { pool: pool(), queue, size, slot };
+        fixtures.row::<WindowTable>(kind, &key, &WindowRow { start, tally: tally() });
+    }
     let key = HistoryKey::of((&task.0, &task.1), Generation(1), TaskState::Failed, WallMs(1_750_000_000_000));
     fixtures.row::<HistoryTable>("", &key, &ended());
     fixtures.row::<HistoryPositionTable>("", &HistoryMark::RefillEnd, &7);

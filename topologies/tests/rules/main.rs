@@ -19,3 +19,4 @@ mod script;
 mod show;
 mod tokens;
 mod transitions;
+mod windows;

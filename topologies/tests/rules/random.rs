@@ -13,12 +13,13 @@ use yardmaster_topologies::wire::Event;
 use crate::model::{End, Model, Phase, Wish};
 use crate::rig::{Rig, WALL_LEAD_MS, settings};
 use crate::script;
+use crate::windows::Observer;
 
 /// Choices that become concrete once it is known what is there.
 type Roll = (u8, u8, u8, u8);
 
 /// The windows are so long that nothing is forgotten: that is the golden scripts' matter.
-fn endless() -> Settings {
+pub(crate) fn endless() -> Settings {
     let mut settings = settings();
     for window in [&mut settings.dedup, &mut settings.job_kept, &mut settings.channel_kept] {
         window.0 = 1 << 40;
@@ -241,6 +242,7 @@ fn compare_counts(model: &Model, rig: &Rig) {
 /// Plays a sequence; returns all rows that were written, for comparison with a second run.
 fn play(batches: &[(u16, Vec<Roll>)], log: &mut String) -> Vec<yardmaster_state::Batch> {
     let (mut rig, mut model, mut written) = (Rig::new(endless()), Model::default(), Vec::new());
+    let mut observer = Observer::default();
     let join = ["hello w0.i1 slots=2", "hello w1.i1 slots=1", "channel_ready w0", "channel_ready w1"];
     *log += &join.chunks(2).map(|lines| format!("\n-> {}\n", lines.join("\n-> "))).collect::<String>();
     // The processor's own events come first in a batch, so a channel can't be ready in the hello's.
@@ -266,6 +268,8 @@ fn play(batches: &[(u16, Vec<Roll>)], log: &mut String) -> Vec<yardmaster_state:
         follow(&mut model, &effects);
         compare(&model, &rig);
         compare_counts(&model, &rig);
+        observer.see(&effects, rig.time().wall);
+        observer.compare(&rig);
         written.push(batch);
     }
     written
