@@ -11,6 +11,7 @@ mod dev;
 mod events;
 mod failure;
 mod fleet;
+mod health;
 mod job;
 mod json_text;
 mod kafka;
@@ -81,6 +82,8 @@ enum Command {
     Pool(fleet::PoolArguments),
     /// What happens, as it happens.
     Events(events::Arguments),
+    /// Whether a server is ready, as an exit code.
+    Health(health::Arguments),
     /// The declared topology: topics and stores.
     Topology(topology::Arguments),
     /// Check or create the topics of a namespace.
@@ -169,6 +172,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Queue(arguments) => fleet::run_queue(&arguments),
         Command::Pool(arguments) => fleet::run_pool(&arguments),
         Command::Events(arguments) => events::run(&arguments),
+        Command::Health(arguments) => health::run(&arguments),
         Command::Topology(arguments) => topology::run(&arguments),
         Command::Topics(arguments) => topology::run_topics(&arguments),
         Command::Config(arguments) => config_show::run(&arguments),

@@ -10,6 +10,7 @@ mod answers;
 mod checker;
 mod cluster;
 mod commands;
+mod deploy;
 mod doors;
 mod identity;
 mod instances;

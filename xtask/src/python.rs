@@ -1,4 +1,5 @@
-//! The Python that the tests run the examples with: a virtual environment in the cache, made once per requirements file.
+//! The Python of the tests, for the examples and for YAML: a virtual environment in the cache, made once per set of
+//! requirements.
 
 use std::env;
 use std::fs;
@@ -9,14 +10,18 @@ use anyhow::{Context as _, Result};
 
 use crate::cargo::{root, run, target_dir};
 
+/// What the examples need, and what only the tests need.
+const REQUIREMENTS: [&str; 2] = ["examples/python/requirements.txt", "tests/it/requirements.txt"];
+
 /// The environment's `python`, made if need be. `YARDMASTER_TEST_PYTHON` names another one to use as it is.
 pub(crate) fn test_python() -> Result<PathBuf> {
     if let Some(python) = env::var_os("YARDMASTER_TEST_PYTHON") {
         return Ok(PathBuf::from(python));
     }
-    let requirements = root().join("examples/python/requirements.txt");
-    let wanted = fs::read_to_string(&requirements)
-        .with_context(|| format!("could not read {}", requirements.display()))?;
+    let mut wanted = String::new();
+    for path in REQUIREMENTS {
+        wanted += &fs::read_to_string(root().join(path)).with_context(|| format!("could not read {path}"))?;
+    }
     // Beside the target directory: in the user's cache, and thrown away with it.
     let venv = target_dir().join("python");
     let stamp = venv.join("requirements.txt");
@@ -24,14 +29,19 @@ pub(crate) fn test_python() -> Result<PathBuf> {
     if fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) && python.exists() {
         return Ok(python);
     }
-    make(&venv, &python, &requirements)?;
+    make(&venv, &python)?;
     // Written last: an environment that was cut short is made again.
     fs::write(&stamp, wanted).with_context(|| format!("could not write {}", stamp.display()))?;
     Ok(python)
 }
 
-fn make(venv: &Path, python: &Path, requirements: &Path) -> Result<()> {
+fn make(venv: &Path, python: &Path) -> Result<()> {
     eprintln!("making a Python environment in {}", venv.display());
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv))?;
-    run(Command::new(python).args(["-m", "pip", "install", "-q", "-r"]).arg(requirements))
+    let mut install = Command::new(python);
+    install.args(["-m", "pip", "install", "-q"]).current_dir(root());
+    REQUIREMENTS.iter().for_each(|path| {
+        install.args(["-r", path]);
+    });
+    run(&mut install)
 }
