@@ -8,6 +8,7 @@ pub mod config;
 pub mod embedded;
 pub mod http;
 pub mod kafka;
+pub mod logs;
 pub mod metrics;
 pub mod runtime;
 pub mod worker;

@@ -32,12 +32,11 @@ mod topology;
 mod wait;
 mod worker;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
+use crate::logs;
 use crate::worker::{GUARD_COMMAND, guard_groups};
 use failure::{Failure, Outcome};
 
@@ -131,10 +130,7 @@ pub(crate) fn pairs(flag: &str, list: &[String]) -> Result<Vec<(String, String)>
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env("YARDMASTER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let has_colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    logs.with_ansi(has_colours).with_target(false).init();
+    logs::start();
     abort_on_panic();
     run(cli)
 }
@@ -152,8 +148,10 @@ fn run(cli: Cli) -> ExitCode {
     match dispatch(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !failure.message().is_empty() {
-                output::say(&format!("yardmaster: {}", failure.message()));
+            match failure.message() {
+                "" => {}
+                message if logs::is_json() => tracing::error!("{message}"),
+                message => output::say(&format!("yardmaster: {message}")),
             }
             failure.exit_code()
         }

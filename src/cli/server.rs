@@ -11,6 +11,7 @@ use super::failure::{Failure, Outcome};
 use super::signals::EndOrders;
 use crate::config::Config;
 use crate::http;
+use crate::logs;
 use crate::runtime::Server;
 
 /// A graceful stop commits, hands over and ends what is open; all of it together must not hang its user.
@@ -83,7 +84,10 @@ impl ConfigArgs {
             ("http.insecure", self.insecure.then(|| "true".to_owned())),
         ];
         overrides.extend(flags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
-        Ok(Config::load(self.config.as_deref(), &overrides)?)
+        let config = Config::load(self.config.as_deref(), &overrides)?;
+        logs::use_format(config.log_format);
+        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(config)
     }
 }
 

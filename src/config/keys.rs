@@ -2,6 +2,7 @@
 
 use super::Config;
 use super::parse::{millis, number};
+use crate::logs::LogFormat;
 
 /// One key of the configuration.
 pub struct Key {
@@ -77,6 +78,12 @@ pub const KEYS: &[Key] = &[
         "false",
         "serve other addresses than loopback without tokens (--insecure)",
         |c, v| c.http_insecure = v.parse().map_err(|_| "must be true or false".to_owned())?
+    ),
+    key!(
+        "log.format",
+        "text",
+        "how log lines are written: text or json; YARDMASTER_LOG says which",
+        |c, v| c.log_format = LogFormat::parse(v)?
     ),
     key!("worker.heartbeat", "2s", "how often workers report", |c, v| c.settings.heartbeat = millis(v)?),
     key!("worker.lease", "15s", "how long a worker may be silent before its tasks go to others", |c, v| c

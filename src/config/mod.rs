@@ -15,6 +15,8 @@ use std::time::Duration;
 use yardmaster_topologies::settings::{Limits, Settings};
 use yardmaster_topologies::time::Millis;
 
+use crate::logs::LogFormat;
+
 /// How long the topic of events is kept; see `runtime/names.rs`.
 const EVENTS_KEPT: Duration = Duration::from_secs(8 * 86_400);
 
@@ -89,6 +91,10 @@ pub struct Config {
     pub http_token_file: Option<PathBuf>,
     /// `http.insecure`.
     pub http_insecure: bool,
+    /// `log.format`.
+    pub log_format: LogFormat,
+    /// What looks as if it was meant and is ignored, in words: to be logged once it is known how.
+    pub warnings: Vec<String>,
     /// `batch.records_max`.
     pub batch_records_max: usize,
     /// `batch.bytes_max`.
@@ -110,10 +116,9 @@ impl Config {
             values.extend(parse::file(path)?);
         }
         let environment = environment::read(std::env::vars_os())?;
-        environment.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         values.extend(environment.values);
         values.extend(overrides.iter().cloned());
-        Self::from_values(values)
+        Ok(Self { warnings: environment.warnings, ..Self::from_values(values)? })
     }
 
     fn from_values(values: BTreeMap<String, String>) -> Result<Self, ConfigError> {
@@ -276,6 +281,8 @@ impl Config {
             http_advertise: String::new(),
             http_token_file: None,
             http_insecure: false,
+            log_format: LogFormat::default(),
+            warnings: Vec::new(),
             batch_records_max: 0,
             batch_bytes_max: 0,
             store_cache_bytes: 0,

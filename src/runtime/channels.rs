@@ -40,7 +40,11 @@ pub(super) fn work(topics: &Topics, names: &Names, queue: &Receiver<TopicWork>) 
     for item in queue {
         while let Err(error) = one(topics, names, &item) {
             let is_passing = matches!(error, KafkaFailure::Unreachable(_));
-            tracing::warn!(%error, "could not see to a topic");
+            tracing::warn!(
+                %error,
+                will_try_again = is_passing,
+                "a worker's channel or a reply topic can't be seen to: who needs it waits"
+            );
             if !is_passing {
                 break;
             }

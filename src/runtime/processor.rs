@@ -93,7 +93,8 @@ fn run(partition: &Partition, conn: &Connection, stores: &StoreSettings, setting
             Ok(End::Fenced) => {
                 tracing::warn!(
                     partition = partition.number,
-                    "fenced: another instance has claimed this partition"
+                    "fenced: another server has claimed this partition and goes on with it. If this repeats, servers lose \
+                     sight of each other: look at the broker, or raise instance.timeout"
                 );
                 break;
             }
@@ -218,7 +219,7 @@ fn sessions(
             Broken::Kafka(_) | Broken::State(_) => {}
         }
         tracing::warn!(partition = partition.number, error = %broken, "recovering: a new producer, and the store rolled \
-             forward from the changelog");
+             forward from the changelog. Nothing is lost, clients wait meanwhile; if this repeats, look at the broker");
         partition.metrics.recovered(partition.number, "session");
         if began.elapsed() > GOOD_SESSION {
             pause = PAUSE_MIN;

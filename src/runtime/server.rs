@@ -136,7 +136,8 @@ impl Owner {
         let mut membership = None;
         while !self.server.stop.load(Ordering::Relaxed) {
             if let Err(error) = self.turn(&mut membership) {
-                tracing::warn!(%error, "the placement can't be followed, trying again; what is owned goes on");
+                tracing::warn!(%error, "the placement can't be followed: what is owned goes on, but no partition moves until the \
+                     broker answers; trying again");
                 // What is out of reach for a while may be read on later; anything else begins anew.
                 if !matches!(error, KafkaFailure::Unreachable(_)) {
                     membership = None;

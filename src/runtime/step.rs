@@ -86,6 +86,9 @@ impl Session<'_> {
         if take.records == 0 && self.local.is_empty() && self.rewrite.is_empty() && !is_due {
             return Ok(());
         }
+        // What is logged from here on says of which batch.
+        let sequence = self.checkpoint.sequence + 1;
+        let _span = tracing::info_span!("batch", partition = self.partition.number, sequence).entered();
         self.send_on(&take)?;
 
         // 2. Decide: pure, over an overlay; the store stays as it is. Of a large batch, sending begins here.
@@ -117,7 +120,6 @@ impl Session<'_> {
             let what = "the commit did not report the offsets of its batch record and its events";
             return Err(KafkaFailure::Doubt(what.to_owned()).into());
         };
-
         self.committed_at = Instant::now();
         laps.end("commit");
 
@@ -141,6 +143,7 @@ impl Session<'_> {
         sent.into_iter().for_each(|effects| self.release(effects));
         laps.end("release");
         self.recorder.batch(records, &delivered, laps.all(), began.elapsed());
+        tracing::debug!(records, took_ms = began.elapsed().as_millis(), "committed");
         Ok(())
     }
 

@@ -84,7 +84,7 @@ impl Outbox {
                     self.in_flight.insert(ticket, Sent { sent_at: now, statuses });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "statuses wait");
+                    tracing::warn!(%error, "the broker does not take what tasks report: it waits here and is sent again");
                     return;
                 }
             }

@@ -183,7 +183,7 @@ impl Registration {
                 self.link.read_from(end);
             }
             Err(error) => {
-                tracing::warn!(%error, "the broker does not answer, trying again");
+                tracing::warn!(%error, "the broker does not answer, so no tasks come; trying again. If it stays so, check --kafka");
                 // From now on, not from before the question: in between orders and timeouts have their turn.
                 self.retry_at = Instant::now() + RETRY_INTERVAL;
             }

@@ -168,6 +168,11 @@ impl Server {
         last_lines(&self.log_path())
     }
 
+    /// All that it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
     fn log_path(&self) -> PathBuf {
         self.dir.join("server.log")
     }

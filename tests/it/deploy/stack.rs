@@ -149,6 +149,7 @@ fn shown(output: &Output) -> String {
 #[test]
 fn the_stack_works_without_containers() {
     let stack = Stack::new();
+    assert_eq!(stack.exec("server-1", &["health"]).status.code(), Some(3), "nobody is there yet");
     let _servers = ["server-1", "server-2"].map(|name| stack.start(name));
     stack.await_healthy("server-1");
     stack.await_healthy("server-2");
