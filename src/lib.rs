@@ -11,6 +11,7 @@ pub mod kafka;
 pub mod logs;
 pub mod metrics;
 pub mod runtime;
+mod trace;
 pub mod worker;
 
 /// Ids, tasks and reports: what a [`worker::Handler`] gets and what [`worker::WorkerOptions`] are made of.

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::failure::{Failure, Outcome};
 use super::output::say;
+use crate::trace::{TRACEPARENT, TraceContext};
 
 /// Where a server of this machine is by default.
 pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:9733";
@@ -38,6 +39,8 @@ pub(crate) struct ServerArgs {
 pub(crate) struct Client {
     url: String,
     token: Option<String>,
+    /// The trace that this command is a part of: what it submits is one, too.
+    trace: Option<TraceContext>,
     agent: ureq::Agent,
     /// For bodies in which nothing may come for as long as nothing happens.
     following: ureq::Agent,
@@ -73,6 +76,7 @@ impl Client {
         Self {
             url: url.trim_end_matches('/').to_owned(),
             token: None,
+            trace: std::env::var(TRACEPARENT).ok().and_then(|text| TraceContext::parse(&text)),
             agent: agent(silence_max, Some(silence_max)),
             following: agent(silence_max, None),
         }
@@ -85,17 +89,17 @@ impl Client {
 
     /// The answer to a GET, followed once to the instance that knows.
     pub(crate) fn raw_get(&self, path: &str) -> Result<Answer, Failure> {
-        self.read(self.follow(path, |url| self.with_token(self.agent.get(url)).call())?)
+        self.read(self.follow(path, |url| self.with_headers(self.agent.get(url)).call())?)
     }
 
     /// A body that goes on, as server-sent events do.
     pub(crate) fn stream(&self, path: &str) -> Result<ureq::BodyReader<'static>, Failure> {
-        self.reader(self.follow(path, |url| self.with_token(self.following.get(url)).call())?)
+        self.reader(self.follow(path, |url| self.with_headers(self.following.get(url)).call())?)
     }
 
     /// The lines of a body, of any length, one after the other; each ends with a line break, or the body was cut.
     pub(crate) fn each_line(&self, path: &str, mut see: impl FnMut(&str) -> Outcome) -> Outcome {
-        let answer = self.follow(path, |url| self.with_token(self.agent.get(url)).call())?;
+        let answer = self.follow(path, |url| self.with_headers(self.agent.get(url)).call())?;
         let mut reader = BufReader::new(self.reader(answer)?);
         let mut text = String::new();
         for number in 1_u64.. {
@@ -128,7 +132,7 @@ impl Client {
     /// The answer to a POST of JSON.
     pub(crate) fn raw_post(&self, path: &str, body: &str) -> Result<Answer, Failure> {
         let answer = self.follow(path, |url| {
-            let request = self.with_token(self.agent.post(url));
+            let request = self.with_headers(self.agent.post(url));
             request.header("content-type", "application/json").send(body.as_bytes())
         })?;
         self.read(answer)
@@ -189,7 +193,11 @@ impl Client {
         Ok(Answer { status, body })
     }
 
-    fn with_token<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
+    fn with_headers<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
+        let request = match self.trace {
+            Some(trace) => request.header("traceparent", trace.to_string()),
+            None => request,
+        };
         match &self.token {
             Some(token) => request.header("authorization", format!("Bearer {token}")),
             None => request,

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::http;
 use crate::logs;
 use crate::runtime::Server;
+use crate::trace;
 
 /// A graceful stop commits, hands over and ends what is open; all of it together must not hang its user.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
@@ -94,13 +95,16 @@ impl ConfigArgs {
 /// Until SIGTERM or Ctrl-C.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let config = arguments.config.load()?;
+    trace::start(&config.otel_endpoint, "server", &config.instance_id)?;
     let orders = EndOrders::listen()?;
     if arguments.follow_stdin {
         orders.follow_stdin()?;
     }
     let running = start(config)?;
     while !orders.came_within(Duration::from_millis(200)) && !running.has_ended() {}
-    running.stop()
+    let stopped = running.stop();
+    trace::finish();
+    stopped
 }
 
 /// A server in this process.

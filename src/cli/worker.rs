@@ -14,6 +14,7 @@ use super::pairs;
 use super::server::ConfigArgs;
 use super::signals::EndOrders;
 use crate::kafka::WorkerLink;
+use crate::trace;
 use crate::worker::{Departure, OnServerLost, RunProcess, Worker, WorkerOptions, WorkerOrders};
 
 const EXAMPLES: &str = "\
@@ -111,6 +112,7 @@ fn run_worker(arguments: &Arguments) -> Outcome {
         return Err(Failure::Usage(format!("{why}; name a directory that this user may write to")));
     }
     let handler = Arc::new(programs.guarded_by(&std::env::current_exe()?));
+    trace::start(&config.otel_endpoint, "worker", options.name.as_str())?;
     let orders = EndOrders::listen()?;
     if arguments.follow_stdin {
         orders.follow_stdin()?;
@@ -120,7 +122,9 @@ fn run_worker(arguments: &Arguments) -> Outcome {
     let worker = Worker::start(&options, handler, link)?;
     tracing::info!(name = %options.name, pools = ?options.pools, "working");
     obey(orders, worker.orders())?;
-    match worker.join() {
+    let departure = worker.join();
+    trace::finish();
+    match departure {
         Departure::Left => Ok(()),
         Departure::Replaced => Err(Failure::Incomplete("another worker of this name took over".to_owned())),
     }

@@ -85,6 +85,12 @@ pub const KEYS: &[Key] = &[
         "how log lines are written: text or json; YARDMASTER_LOG says which",
         |c, v| c.log_format = LogFormat::parse(v)?
     ),
+    key!(
+        "otel.endpoint",
+        "",
+        "OpenTelemetry collector (OTLP over HTTP) for traces, http://HOST:4318; nothing is exported when empty",
+        |c, v| c.otel_endpoint = endpoint(v)?
+    ),
     key!("worker.heartbeat", "2s", "how often workers report", |c, v| c.settings.heartbeat = millis(v)?),
     key!("worker.lease", "15s", "how long a worker may be silent before its tasks go to others", |c, v| c
         .settings
@@ -196,6 +202,12 @@ pub const KEYS: &[Key] = &[
         1_000_000
     ),
 ];
+
+/// The program has no TLS of its own: a collector beside it has.
+fn endpoint(text: &str) -> Result<String, String> {
+    let is_plain = text.is_empty() || text.starts_with("http://");
+    if is_plain { Ok(text.to_owned()) } else { Err("must be http://HOST:PORT of a collector nearby".into()) }
+}
 
 fn namespace(text: &str) -> Result<String, String> {
     let is_valid =

@@ -93,6 +93,8 @@ pub struct Config {
     pub http_insecure: bool,
     /// `log.format`.
     pub log_format: LogFormat,
+    /// `otel.endpoint`.
+    pub otel_endpoint: String,
     /// What looks as if it was meant and is ignored, in words: to be logged once it is known how.
     pub warnings: Vec<String>,
     /// `batch.records_max`.
@@ -282,6 +284,7 @@ impl Config {
             http_token_file: None,
             http_insecure: false,
             log_format: LogFormat::default(),
+            otel_endpoint: String::new(),
             warnings: Vec::new(),
             batch_records_max: 0,
             batch_bytes_max: 0,
@@ -395,6 +398,15 @@ mod tests {
         }
         assert!(check(&[("http.advertise", "grid-1:9733")]).is_err());
         assert_eq!(check(&[]), Ok(()));
+    }
+
+    #[test]
+    fn traces_go_to_a_url() {
+        assert_eq!(with(&[("otel.endpoint", "http://otel:4318")]).unwrap().otel_endpoint, "http://otel:4318");
+        for bad in ["otel:4318", "https://otel:4318"] {
+            let error = with(&[("otel.endpoint", bad)]).unwrap_err().to_string();
+            assert!(error.starts_with("otel.endpoint = "), "{error}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{OriginalUri, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use yardmaster_topologies::id::Pool;
 
@@ -16,8 +17,10 @@ use super::submit_send::send_all;
 use super::submitted::Submitted;
 use super::task_body::{Body, read_tasks};
 use super::wait::Wait;
+use crate::trace::Submitting;
 
-/// Submits one task, a list of tasks, or `{"tasks":[…]}`. An `id` is made up where there is none.
+/// Submits one task, a list of tasks, or `{"tasks":[…]}`. An `id` is made up where there is none. A `traceparent` header goes
+/// on in the tasks' environment.
 #[utoipa::path(
     post, path = "/v1/tasks", tag = "tasks",
     params(
@@ -38,12 +41,16 @@ pub(crate) async fn submit(
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
     mut params: Params,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer<Response> {
     let pool = params.name("pool", Pool::parse)?.unwrap_or_else(|| Pool::trusted("default"));
     let wait = Wait::take(&mut params)?;
     params.finish()?;
-    let Body { tasks, has_made_up_ids } = read_tasks(&body_of(body)?, &pool, &app.defaults)?;
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let mut trace = Submitting::begin(header("traceparent"), header("tracestate"));
+    let Body { mut tasks, has_made_up_ids } = read_tasks(&body_of(body)?, &pool, &app.defaults)?;
+    trace.carry(&mut tasks);
     let request_id = new_request_id();
     let mut answer = Submitted::new(&tasks, &request_id);
     let chunks = chunks(tasks, app.defaults.limits.submit_many_max as usize)?;

@@ -17,6 +17,7 @@ use super::held::Key;
 use super::link::Link;
 use super::outbox::{Delivery, GATHER_TIME, Outbox};
 use super::session::{Action, Registrant, Session};
+use crate::trace::Run;
 
 /// The longest sleep: what a link has to do by itself, and what nobody rings for.
 const SLEEP_MAX: Duration = Duration::from_millis(250);
@@ -235,8 +236,11 @@ impl Registration {
         let (handler, out, name) = (Arc::clone(&self.handler), self.finishes.0.clone(), key.clone());
         let bell = self.bell.clone();
         let run = move || {
+            let mut assignment = assignment;
+            let trace = Run::begin(&mut assignment);
             let finish = catch_unwind(AssertUnwindSafe(|| handler.run(assignment, &control)));
             let finish = finish.unwrap_or_else(|_| Finish::failed("handler", "the handler panicked"));
+            trace.into_iter().for_each(|trace| trace.end(&finish));
             // The registration may be gone: then nobody wants to know.
             out.send((name, finish)).ok();
             bell.ring();

@@ -25,5 +25,6 @@ mod schemas;
 mod scripted;
 mod tasks;
 mod tidy;
+mod traces;
 mod windows;
 mod workers;

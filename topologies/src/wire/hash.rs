@@ -7,8 +7,11 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::id::RequestId;
 use crate::task::{ContentRef, Retry, TaskSpec};
 
-/// XXH3 over a canonical encoding of what was asked for: of `retry` only what was said, and of the payload everything but
-/// the white space between its parts. It is stored in rows, so the encoding must never change: a field that is added
+/// The context of a trace in a task's environment: it says who asked, not what for.
+const TRACE_VARIABLES: [&str; 2] = ["TRACEPARENT", "TRACESTATE"];
+
+/// XXH3 over a canonical encoding of what was asked for: of `retry` only what was said, of the payload everything but the
+/// white space between its parts, and of the environment everything but the trace, which is another one at each retry. It is stored in rows, so the encoding must never change: a field that is added
 /// later is hashed, with a number of its own, only when it is present.
 #[must_use]
 pub fn spec_hash(spec: &TaskSpec) -> u64 {
@@ -21,7 +24,7 @@ pub fn spec_hash(spec: &TaskSpec) -> u64 {
     to.map(6, &spec.tags);
     to.number(7, spec.command.len() as u64);
     spec.command.iter().for_each(|word| to.text(7, word));
-    to.map(8, &spec.env);
+    to.pairs(8, spec.env.iter().filter(|(name, _)| !TRACE_VARIABLES.contains(&name.as_str())));
     to.option(9, spec.cwd.as_deref());
     if let Some(payload) = &spec.payload {
         to.json(10, &payload.0);
@@ -120,8 +123,12 @@ impl Canonical {
     }
 
     fn map(&mut self, field: u8, map: &BTreeMap<String, String>) {
-        self.number(field, map.len() as u64);
-        for (key, value) in map {
+        self.pairs(field, map.iter());
+    }
+
+    fn pairs<'a>(&mut self, field: u8, pairs: impl Iterator<Item = (&'a String, &'a String)> + Clone) {
+        self.number(field, pairs.clone().count() as u64);
+        for (key, value) in pairs {
             self.text(field, key);
             self.text(field, value);
         }

@@ -56,6 +56,14 @@ fn what_was_given_counts() {
 }
 
 #[test]
+fn the_trace_of_a_submit_does_not_count() {
+    let with = |env: &str| hash(&format!(r#","env":{{{env}}}"#));
+    assert_eq!(with(r#""A":"1","TRACEPARENT":"x","TRACESTATE":"y""#), with(r#""A":"1""#));
+    assert_eq!(with(r#""TRACEPARENT":"x""#), hash(""));
+    assert_ne!(with(r#""TRACEPARENTS":"x""#), hash(""));
+}
+
+#[test]
 fn white_space_in_a_payload_does_not_count() {
     let compact = hash(r#","payload":{"a b":[1,"x\\\" y"],"c":null}"#);
     assert_eq!(hash(",\"payload\":{ \"a b\" : [ 1,\t\"x\\\\\\\" y\" ],\n\"c\":null } "), compact);
