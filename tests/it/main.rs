@@ -15,6 +15,7 @@ mod identity;
 mod instances;
 mod kills;
 mod life;
+mod monitoring;
 mod outside;
 mod poison;
 mod reading;
