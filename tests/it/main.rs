@@ -16,6 +16,7 @@ mod identity;
 mod instances;
 mod kills;
 mod life;
+mod monitoring;
 mod outside;
 mod poison;
 mod reading;
