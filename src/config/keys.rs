@@ -197,7 +197,7 @@ pub const KEYS: &[Key] = &[
     limit!(
         "limits.forgotten_per_tick_max",
         "20000",
-        "ended tasks whose id is forgotten in one batch; not below batch.records_max, or they pile up",
+        "ended tasks whose id, and windows whose queue, is forgotten in one batch; not below batch.records_max, or they pile up",
         forgotten_per_tick_max,
         1_000_000
     ),

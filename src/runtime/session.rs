@@ -65,7 +65,6 @@ pub(super) fn begin<'p>(
         store,
         more: true,
         heard_at: Instant::now(),
-        committed_at: Instant::now(),
         ahead: Take::default(),
         local,
         rewrite,

@@ -64,8 +64,6 @@ pub(super) struct Session<'p> {
     pub(super) local: Vec<Local>,
     /// What was taken while the last batch was being committed.
     pub(super) ahead: Take,
-    /// When the last commit was done.
-    pub(super) committed_at: Instant,
     /// Keys of torn rows, to be written again with the next batch.
     pub(super) rewrite: Vec<Vec<u8>>,
     /// What is counted.
@@ -120,7 +118,6 @@ impl Session<'_> {
             let what = "the commit did not report the offsets of its batch record and its events";
             return Err(KafkaFailure::Doubt(what.to_owned()).into());
         };
-        self.committed_at = Instant::now();
         laps.end("commit");
 
         // 5. Store: the rows and the positions, in one write; meanwhile the next records are read.
@@ -174,8 +171,7 @@ impl Session<'_> {
         let wait = self.wait();
         let ahead = std::mem::take(&mut self.ahead);
         let (reading, limits) = reading(self.partition, &self.defaults);
-        let gather_until = self.committed_at + gather();
-        ahead.fill(&reading, &mut self.source, wait, gather_until, limits)
+        ahead.fill(&reading, &mut self.source, wait, limits)
     }
 
     /// Commits; meanwhile the next records are read.
@@ -308,13 +304,6 @@ impl Session<'_> {
             }
         }
     }
-}
-
-fn gather() -> Duration {
-    use std::sync::LazyLock;
-    static MS: LazyLock<u64> =
-        LazyLock::new(|| std::env::var("GATHER").ok().and_then(|v| v.parse().ok()).unwrap_or(0));
-    Duration::from_millis(*MS)
 }
 
 fn reading<'a>(partition: &'a Partition, defaults: &'a Defaults) -> (Reading<'a>, TakeLimits) {

@@ -1,6 +1,6 @@
 //! Takes what has come in: decodes records, and sets aside those that can't be decided here.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use yardmaster_state::NextOffset;
 use yardmaster_topologies::driver::CommandInput;
@@ -65,14 +65,12 @@ pub(super) struct Reading<'a> {
 }
 
 impl Take {
-    /// Takes what is there, up to the limits, with what was taken ahead. Waits for the first record at most `wait`, and
-    /// for more until `gather_until`.
+    /// Takes what is there, up to the limits, with what was taken ahead. Waits for the first record at most `wait`.
     pub(super) fn fill(
         mut self,
         reading: &Reading<'_>,
         source: &mut Source,
         wait: Duration,
-        gather_until: Instant,
         limits: TakeLimits,
     ) -> Result<Self, KafkaFailure> {
         if let Some(failure) = self.failure {
@@ -80,19 +78,12 @@ impl Take {
         }
         let mut wait = if self.records > 0 { Duration::ZERO } else { wait };
         while self.has_room(limits) {
-            match source.poll(wait)? {
-                Some(record) => {
-                    self.add(reading, record);
-                    wait = Duration::ZERO;
-                }
-                None if self.records > 0 && Instant::now() < gather_until => {
-                    wait = gather_until.saturating_duration_since(Instant::now());
-                }
-                None => {
-                    self.is_dry = true;
-                    break;
-                }
-            }
+            let Some(record) = source.poll(wait)? else {
+                self.is_dry = true;
+                break;
+            };
+            wait = Duration::ZERO;
+            self.add(reading, record);
         }
         Ok(self)
     }

@@ -17,6 +17,7 @@ mod instances;
 mod kills;
 mod life;
 mod log_lines;
+mod monitoring;
 mod outside;
 mod poison;
 mod reading;

@@ -1,20 +1,20 @@
-//! Programs that are not ours: Python's Kafka client, kcat and Prometheus; and our own commands as a shell sees them.
+//! Programs that are not ours: Python's Kafka client and kcat; and our own commands as a shell sees them.
 
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::checker::{must_be_clean, read_all};
 use crate::cluster::{
-    Fleet, FleetOptions, Http, Server, ServerOptions, Topic, Watch, await_some, bootstrap, free_port,
-    guarded_program, program, run_dir, submit_range,
+    Fleet, FleetOptions, Server, ServerOptions, Watch, await_some, bootstrap, free_port, guarded_program,
+    program, run_dir,
 };
 
 /// A child that is killed by its pid when the test is over.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -125,61 +125,6 @@ fn kcat_lines() {
     assert!(letters.contains("not_json"), "the reason is in the headers: {letters}");
     drop(fleet);
     assert_eq!(must_be_clean(&read_all(&bootstrap(), namespace)).dead_letters, 1);
-}
-
-/// The path of a Prometheus, which `./yard` installs.
-fn prometheus_binary() -> PathBuf {
-    let path = PathBuf::from("/usr/bin/prometheus");
-    assert!(path.exists(), "{} is missing: apt-get install prometheus, or use `./yard test`", path.display());
-    path
-}
-
-#[test]
-fn prometheus() {
-    let binary = prometheus_binary();
-    let options = ServerOptions::new("prometheus");
-    let server = Server::start(&options);
-    let dir = run_dir().join("prometheus");
-    fs::create_dir_all(&dir).unwrap();
-    let target = server.http.url.trim_start_matches("http://");
-    let config = format!(
-        "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: yardmaster\n  static_configs: [{{targets: ['{target}']}}]\n"
-    );
-    let config_path = dir.join("prometheus.yml");
-    fs::write(&config_path, config).unwrap();
-    let address = format!("127.0.0.1:{}", free_port());
-    let log = dir.join("prometheus.log");
-    let mut command = Command::new(binary);
-    command.arg(format!("--config.file={}", config_path.display()));
-    command.arg(format!("--storage.tsdb.path={}", dir.join("data").display()));
-    command.arg(format!("--web.listen-address={address}"));
-    command.stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap());
-    let _running = Running(command.spawn().unwrap());
-    let http = Http::new(&format!("http://{address}"));
-    let query = |text: &str| -> Option<Value> {
-        let answer = http.try_get(&format!("/api/v1/query?query={text}"))?;
-        let json: Value = serde_json::from_str(&answer.body).ok()?;
-        Some(json["data"]["result"].clone())
-            .filter(|result| result.as_array().is_some_and(|list| !list.is_empty()))
-    };
-    let words = || format!("{}\n{}", fs::read_to_string(&log).unwrap_or_default(), server.last_words());
-    let up = await_some("a scrape that works", words, || {
-        query("up").filter(|result| result[0]["value"][1] == "1")
-    });
-    assert_eq!(up[0]["metric"]["job"], "yardmaster");
-    let ours = await_some("our own metrics", words, || query("count(%7B__name__=~%22yardmaster_.%2B%22%7D)"));
-    let count: u64 = ours[0]["value"][1].as_str().unwrap().parse().unwrap();
-    assert!(count >= 10, "Prometheus knows only {count} series of ours");
-    let fleet = Fleet::start(FleetOptions::new(&options.namespace, "default"));
-    let watch = Watch::start(&options.namespace);
-    let topic = Topic::new(&server.topic("tasks"));
-    submit_range(&topic, "default", "t", 0..50, &json!({"command":["true"],"tags":{"kind":"scraped"}}));
-    watch.await_ends(50, &server);
-    await_some("50 completed tasks in Prometheus", words, || {
-        let wanted = "yardmaster_tasks%7Bpool=%22default%22,state=%22COMPLETED%22%7D";
-        query(wanted).filter(|result| result[0]["value"][1] == "50")
-    });
-    drop(fleet);
 }
 
 /// One of our commands, against a server.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Ground;
 use super::fleet::SLOTS;
-use super::grid::{Grid, raw_topics};
+use super::grid::{Counted, Grid, PHASES, raw_topics};
 use super::message::submit;
 use super::spread::{Spread, percentile};
 use crate::cli::failure::Failure;
@@ -43,15 +43,23 @@ pub(super) struct Dispatch {
     ours: [Spread; SHOWN.len()],
     raw: [Spread; SHOWN.len()],
     ratio: [Spread; SHOWN.len()],
+    /// Batches per second.
+    batches: Spread,
+    /// Milliseconds per batch, by phase.
+    phases: [Spread; PHASES.len()],
 }
 
-/// One round after the other, ours and the raw one in turns.
+/// One round after the other, ours and the raw one in turns. A first one is not counted: see [`super::lives`].
 pub(super) fn measure(ground: &Ground, shape: &Shape) -> Result<Dispatch, Failure> {
     let mut measured =
         Dispatch { rate: shape.rate, seconds: shape.seconds, workers: shape.workers, ..Dispatch::default() };
-    for round in 1..=shape.rounds {
-        let ours = ours(ground, shape)?;
+    for round in 0..=shape.rounds {
+        let (ours, counted) = ours(ground, shape)?;
         let raw = raw(ground, shape)?;
+        if round == 0 {
+            say("the broker is warm");
+            continue;
+        }
         let [Some(p50), .., Some(p99)] = SHOWN.map(|hundredth| Some(percentile(&ours, hundredth))) else {
             continue;
         };
@@ -61,6 +69,10 @@ pub(super) fn measure(ground: &Ground, shape: &Shape) -> Result<Dispatch, Failur
             percentile(&raw, 50),
             percentile(&raw, 99)
         ));
+        measured.batches.add(counted.batches / f64::from(shape.seconds));
+        for (spread, seconds) in measured.phases.iter_mut().zip(counted.phases) {
+            spread.add(seconds / counted.batches * 1e3);
+        }
         let all = measured.ours.iter_mut().zip(&mut measured.raw).zip(&mut measured.ratio).zip(SHOWN);
         for (((of_ours, of_raw), ratio), hundredth) in all {
             let (our, their) = (percentile(&ours, hundredth), percentile(&raw, hundredth));
@@ -72,16 +84,17 @@ pub(super) fn measure(ground: &Ground, shape: &Shape) -> Result<Dispatch, Failur
     Ok(measured)
 }
 
-fn ours(ground: &Ground, shape: &Shape) -> Result<Vec<f64>, Failure> {
+fn ours(ground: &Ground, shape: &Shape) -> Result<(Vec<f64>, Counted), Failure> {
     let grid = Grid::start(ground, shape.workers)?;
+    let before = grid.await_ended(0)?;
     let sent = paced(shape, |number| {
         grid.submit(number)?;
         grid.tasks.serve();
         grid.fleet.check()
     })?;
     grid.tasks.finish()?;
-    grid.await_ended(shape.count())?;
-    Ok(latencies(shape, &sent, &grid.fleet.take_read()))
+    let after = grid.await_ended(shape.count())?;
+    Ok((latencies(shape, &sent, &grid.fleet.take_read()), after.since(before)))
 }
 
 fn raw(ground: &Ground, shape: &Shape) -> Result<Vec<f64>, Failure> {
@@ -173,7 +186,11 @@ impl Dispatch {
             )
         };
         let rows = SHOWN.into_iter().zip(&self.ours).zip(&self.raw).zip(&self.ratio).map(row);
-        std::iter::once(head).chain(rows).collect()
+        let phase = |(phase, spread): (&str, &Spread)| format!("{phase} {:.1}", spread.median());
+        let phases: Vec<String> = PHASES.into_iter().zip(&self.phases).map(phase).collect();
+        let batches =
+            format!("  batches per second {}; ms each: {}", self.batches.words(0), phases.join(", "));
+        std::iter::once(head).chain(rows).chain([batches]).collect()
     }
 
     /// For programs.
@@ -188,6 +205,8 @@ impl Dispatch {
         json!({
             "tasks_per_second": self.rate, "seconds": self.seconds, "workers": self.workers, "slots": SLOTS,
             "ms": by_percentile(&self.ours), "raw_ms": by_percentile(&self.raw), "ratio": by_percentile(&self.ratio),
+            "batches_per_second": self.batches.json(),
+            "milliseconds_per_batch": PHASES.iter().zip(&self.phases).map(|(phase, spread)| ((*phase).to_owned(), spread.json())).collect::<Value>(),
         })
     }
 }

@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     /// Workers of `lives`, 64 slots each.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     workers: u32,
-    /// Rounds of `lives`, after one that is not counted, and of `dispatch`.
+    /// Rounds of each, after one that is not counted.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
     /// Tasks per second of `dispatch`.
