@@ -23,4 +23,5 @@ mod schemas;
 mod scripted;
 mod tasks;
 mod tidy;
+mod top;
 mod workers;
