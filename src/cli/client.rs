@@ -82,6 +82,21 @@ impl Client {
         }
     }
 
+    /// The same, but a server that is silent for so long does not answer.
+    pub(crate) fn with_patience(self, silence_max: Duration) -> Self {
+        Self { token: self.token, ..Self::with_silence(&self.url, silence_max) }
+    }
+
+    /// Another instance, spoken to in the same way.
+    pub(crate) fn at_another(&self, url: &str) -> Self {
+        Self { url: url.trim_end_matches('/').to_owned(), ..self.clone() }
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Whether anybody is there at all: a mistyped URL is told at once, whatever is asked again later.
     pub(crate) fn greet(&self) -> Result<(), Failure> {
         self.raw_get("/healthz").map(|_| ())

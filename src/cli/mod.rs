@@ -28,6 +28,7 @@ mod submit_send;
 mod submit_tasks;
 mod table;
 mod task;
+mod top;
 mod topology;
 mod wait;
 mod worker;
@@ -49,6 +50,7 @@ Examples:
   yardmaster submit -- ./price --book 7           one task
   yardmaster submit --job night --each-line books.txt --wait -- ./price --book {}
   yardmaster task list --state RUNNING            what runs
+  yardmaster top                                  the same and more, live
   yardmaster job results night --jsonl            what came out";
 
 /// Hands the tasks of a compute grid to workers and tracks every one of them, exactly once, on Apache Kafka.
@@ -79,6 +81,8 @@ enum Command {
     Queue(fleet::QueueArguments),
     /// Look at pools.
     Pool(fleet::PoolArguments),
+    /// Watch the grid live in a terminal: pools, queues, jobs, workers, tasks.
+    Top(top::Arguments),
     /// What happens, as it happens.
     Events(events::Arguments),
     /// Whether a server is ready, as an exit code.
@@ -169,6 +173,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Job(arguments) => job::run(&arguments),
         Command::Queue(arguments) => fleet::run_queue(&arguments),
         Command::Pool(arguments) => fleet::run_pool(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),
         Command::Health(arguments) => health::run(&arguments),
         Command::Topology(arguments) => topology::run(&arguments),

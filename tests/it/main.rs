@@ -26,6 +26,7 @@ mod schemas;
 mod scripted;
 mod tasks;
 mod tidy;
+mod top;
 mod traces;
 mod windows;
 mod workers;
