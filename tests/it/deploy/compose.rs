@@ -211,7 +211,7 @@ fn kafka_is_set_up_as_the_broker_of_the_tests_is() {
 #[test]
 fn prometheus_scrapes_every_server_with_the_token() {
     let compose = compose();
-    let config = documents(&read("prometheus/prometheus.yml")).remove(0);
+    let config = documents(&read("deploy/prometheus.yml")).remove(0);
     let job = config["scrape_configs"]
         .as_array()
         .unwrap()
@@ -233,7 +233,7 @@ fn prometheus_scrapes_every_server_with_the_token() {
         assert_eq!(volume_of(&mounts, &shown["http.token_file"]), Some("secrets"));
     }
     assert_eq!(targets, wanted);
-    let path = root().join("prometheus/prometheus.yml");
+    let path = root().join("deploy/prometheus.yml");
     let mut promtool = std::process::Command::new("promtool");
     let output = promtool.args(["check", "config", "--syntax-only"]).arg(path).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -122,7 +122,7 @@ fn told(file: &str) -> Vec<(String, Vec<String>)> {
 
 /// Prometheus, as the compose file starts it.
 fn start_prometheus(stack: &Stack) -> (Running, Http) {
-    let config = stack.map("prometheus", &read("prometheus/prometheus.yml"));
+    let config = stack.map("prometheus", &read("deploy/prometheus.yml"));
     let rules = super::root().join("grafana/rules/");
     let path = stack.dir.join("prometheus.yml");
     fs::write(&path, config.replace("rules/", rules.to_str().unwrap())).unwrap();

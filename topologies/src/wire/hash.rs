@@ -11,8 +11,10 @@ use crate::task::{ContentRef, Retry, TaskSpec};
 const TRACE_VARIABLES: [&str; 2] = ["TRACEPARENT", "TRACESTATE"];
 
 /// XXH3 over a canonical encoding of what was asked for: of `retry` only what was said, of the payload everything but the
-/// white space between its parts, and of the environment everything but the trace, which is another one at each retry. It is stored in rows, so the encoding must never change: a field that is added
-/// later is hashed, with a number of its own, only when it is present.
+/// white space between its parts, and of the environment everything but the trace, which is another one at each retry.
+///
+/// It is stored in rows, so the encoding must never change: a field that is added later is hashed, with a number of its
+/// own, only when it is present.
 #[must_use]
 pub fn spec_hash(spec: &TaskSpec) -> u64 {
     let mut to = Canonical::default();
