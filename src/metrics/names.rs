@@ -9,7 +9,7 @@ metrics! {
         QUEUE_TASKS Gauge "yardmaster_queue_tasks" [pool queue state] "tasks"
             "Tasks that have not ended, by queue and state. Exact: read from the stores at each scrape.";
         QUEUE_OLDEST Gauge "yardmaster_queue_oldest_seconds" [pool queue] "seconds"
-            "For how long the first task of a queue's lines that has been QUEUED longest has been so; absent where nothing waits. At most 1,000 lines (priority, queue, job) of a partition are looked at.";
+            "How long the task that waits longest in a queue has been QUEUED; absent where nothing waits. Of a partition at most 1,000 lines (priority, queue, job) are looked at.";
         ACCEPTED Counter "yardmaster_tasks_accepted_total" [] "tasks"
             "Tasks that were taken in; repeats of what was known already are not counted.";
         ASSIGNED Counter "yardmaster_attempts_opened_total" [] "attempts"

@@ -45,6 +45,28 @@ fn unknown_in(text: &str, known: &BTreeSet<String>) -> Vec<String> {
     metrics_in(text).into_iter().filter(|name| !known.contains(name)).collect()
 }
 
+/// Labels in selectors that the metric does not have: they match nothing, or, with `!=`, everything.
+fn wrong_labels_in(text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for metric in ALL {
+        for end in ["", "_bucket", "_sum", "_count"] {
+            for rest in text.split(&format!("{}{end}{{", metric.name)).skip(1) {
+                let selector = rest.split('}').next().unwrap_or_default();
+                let labels =
+                    selector.split(',').map(|part| part.split(['=', '!']).next().unwrap_or_default());
+                let is_known = |label: &&str| metric.labels.contains(label) || FROM_SCRAPE.contains(label);
+                wrong.extend(
+                    labels.filter(|label| !is_known(label)).map(|label| format!("{}: {label}", metric.name)),
+                );
+            }
+        }
+    }
+    wrong
+}
+
+/// What the scrape configuration and histograms add.
+const FROM_SCRAPE: [&str; 4] = ["namespace", "instance", "job", "le"];
+
 #[test]
 fn every_metric_of_grafana_exists() {
     let known = known();
@@ -53,10 +75,12 @@ fn every_metric_of_grafana_exists() {
     for query in queries {
         let unknown = unknown_in(&query.expr, &known);
         assert!(unknown.is_empty(), "{}, {}: {unknown:?}", query.dashboard, query.panel);
+        let wrong = wrong_labels_in(&query.expr);
+        assert!(wrong.is_empty(), "{}, {}: {wrong:?}", query.dashboard, query.panel);
     }
     for file in RULES.iter().chain(&["grafana/rules/tests.yml"]) {
-        let unknown = unknown_in(&read(file), &known);
-        assert!(unknown.is_empty(), "{file}: {unknown:?}");
+        let (unknown, wrong) = (unknown_in(&read(file), &known), wrong_labels_in(&read(file)));
+        assert!(unknown.is_empty() && wrong.is_empty(), "{file}: {unknown:?} {wrong:?}");
     }
 }
 
@@ -72,6 +96,7 @@ fn a_metric_that_does_not_exist_is_found() {
         ["yardmaster_batch_seconds"],
         "a histogram has no plain form"
     );
+    assert_eq!(wrong_labels_in("yardmaster_tasks{pool=\"a\",queue!=\"b\"}"), ["yardmaster_tasks: queue"]);
     assert!(unknown_in("up - on (instance) yardmaster_batches_total", &known).is_empty());
 }
 
