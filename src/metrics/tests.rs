@@ -79,7 +79,7 @@ fn ended(pool: &str) -> EndedTask {
 }
 
 fn publish(task: EndedTask) -> Effect {
-    Effect::Publish { event: Event::Ended { task: Box::new(task), closes_attempt: Some(Attempt(1)) } }
+    Effect::Publish { event: Event::Ended { task: Arc::new(task), closes_attempt: Some(Attempt(1)) } }
 }
 
 fn delivered() -> Delivered {
