@@ -192,4 +192,6 @@ fn the_stack_works_without_containers() {
         let json: Value = serde_json::from_str(&answer.body).ok()?;
         (json["data"]["result"][0]["value"][1] == "2").then_some(())
     });
+    let rules = http.get("/api/v1/rules").json();
+    assert_eq!(rules["data"]["groups"].as_array().unwrap().len(), 2, "recording rules and alerts: {rules}");
 }
