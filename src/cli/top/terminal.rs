@@ -26,7 +26,7 @@ pub(super) struct Screen(Terminal<CrosstermBackend<Sixteen<Stdout>>>);
 impl Screen {
     /// Takes it.
     pub(super) fn take() -> Result<Self, Failure> {
-        restore_on_panic();
+        restore_on_panic(give_back);
         let taken = enable_raw_mode().and_then(|()| execute!(io::stdout(), EnterAlternateScreen));
         let taken = taken.and_then(|()| Terminal::new(CrosstermBackend::new(Sixteen::new(io::stdout()))));
         taken.map(Self).map_err(|error| {
@@ -64,7 +64,7 @@ fn give_back() {
 }
 
 /// A panic ends the process at once (`abort_on_panic`), so that nothing is dropped: its words come after this.
-fn restore_on_panic() {
+fn restore_on_panic(give_back: fn()) {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         give_back();
@@ -97,4 +97,32 @@ pub(super) fn listen(out: &Sender<Input>) -> Result<(), Failure> {
         }
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    thread_local! {
+        /// A hook runs on the thread that panics: others have steps of their own.
+        static STEPS: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+    }
+
+    fn note(step: &'static str) {
+        STEPS.with_borrow_mut(|steps| steps.push(step));
+    }
+
+    #[test]
+    fn a_panic_is_reported_on_the_terminal_as_it_was() {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| note("report")));
+        restore_on_panic(|| note("give back"));
+        let fail: fn() = || panic!("the test says so");
+        let caught = std::panic::catch_unwind(fail);
+        std::panic::set_hook(usual);
+        assert!(caught.is_err());
+        STEPS.with_borrow(|steps| assert_eq!(steps[..], ["give back", "report"]));
+    }
 }
