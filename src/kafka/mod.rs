@@ -32,7 +32,7 @@ pub use raw::{RawShape, raw_echo, raw_pass};
 pub use restore_reader::{ChangelogReader, ChangelogRecord};
 pub use source::{Source, Taken};
 pub use statistics::{ClientReport, Listener};
-pub use submit::{Position, Submitter};
+pub use submit::{Forwarded, Position, Submitter};
 pub use tail::{Tail, TailRecord};
 pub use topic_ids::topic_ids;
 pub use topics::{Found, TopicWanted, Topics};

@@ -26,6 +26,19 @@ pub struct Position {
     pub offset: i64,
 }
 
+/// A record that is sent on.
+#[derive(Debug, Clone, Copy)]
+pub struct Forwarded<'a> {
+    /// To which partition.
+    pub partition: i32,
+    /// The key.
+    pub key: &'a [u8],
+    /// The value.
+    pub value: &'a [u8],
+    /// The headers, in order.
+    pub headers: &'a [(String, Vec<u8>)],
+}
+
 /// Sends records one by one; share it, it is meant to be used by many at once.
 pub struct Submitter {
     conn: Connection,
@@ -101,20 +114,16 @@ impl Submitter {
         wait(self.send_to(topic, partition, key, value, headers))
     }
 
-    /// Sends many records to one topic and waits for all of them: partition, key and value of each. They travel
-    /// together, so this takes hardly longer than one.
+    /// Sends many records to one topic and waits for all of them. They travel together, so this takes hardly longer than
+    /// one.
     ///
     /// # Errors
     /// The first that fails; others may have arrived.
-    pub fn send_all_blocking(
-        &self,
-        topic: &str,
-        records: &[(i32, &[u8], &[u8])],
-        headers: &[(String, Vec<u8>)],
-    ) -> Result<()> {
+    pub fn send_all_blocking(&self, topic: &str, records: &[Forwarded<'_>]) -> Result<()> {
         for together in records.chunks(TOGETHER_MAX) {
             let mut waiting = Vec::with_capacity(together.len());
-            for &(partition, key, value) in together {
+            for record in together {
+                let &Forwarded { partition, key, value, headers } = record;
                 let mut sending = Box::pin(self.send_to(topic, partition, key, value, headers));
                 // The first poll puts the record into the queue; who is to be woken is said again by `wait`.
                 match sending.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

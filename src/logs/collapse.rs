@@ -100,12 +100,20 @@ impl Words {
         let label = if name == "message" { String::new() } else { format!("{name}=") };
         // Ports, times and offsets differ from one failure to the next; a partition's number is another partition.
         let is_prose = matches!(name, "message" | "error" | "cause");
-        let digits = |c: &char| !(is_prose && c.is_ascii_digit());
         self.line.push_str(&format!("{blank}{label}{value}"));
         self.key.push_str(&label);
-        self.key.extend(value.chars().filter(digits));
+        if is_prose {
+            self.key.extend(kind_of(value).chars().filter(|c| !c.is_ascii_digit()));
+        } else {
+            self.key.push_str(value);
+        }
         self.key.push('\n');
     }
+}
+
+/// Without what librdkafka puts behind a failure: `(after 3ms in state CONNECT, 30 identical error(s) suppressed)`.
+fn kind_of(prose: &str) -> &str {
+    prose.split_once(" (after ").map_or(prose, |(kind, _)| kind)
 }
 
 impl Visit for Words {
@@ -121,6 +129,14 @@ impl Visit for Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_librdkafka_has_suppressed_itself_is_the_same_failure() {
+        let first = "Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 3ms in state CONNECT)";
+        let later = "Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT, 30 identical error(s) suppressed)";
+        assert_eq!(kind_of(first), kind_of(later));
+        assert_ne!(kind_of(first), kind_of("Disconnected (after 3ms in state UP)"));
+    }
 
     #[test]
     fn the_count_is_a_line_of_its_format() {

@@ -6,6 +6,7 @@ use yardmaster_topologies::wire::{Event, encode_event, encode_to_worker};
 use super::deadletter::DeadLetter;
 use super::names::Names;
 use crate::kafka::{KafkaFailure, OutRecord, Transactions};
+use crate::trace;
 
 /// Sends what goes onto a topic; the rest is done after the commit.
 pub(super) fn effect(
@@ -17,7 +18,8 @@ pub(super) fn effect(
     match effect {
         Effect::Send { pool, worker, message } => {
             let (topic, key, value) = (names.channel(pool, worker), message.key(), encode_to_worker(message));
-            put(transaction, &topic, Some(0), key.as_bytes(), &value)
+            let (key, value, headers) = (key.as_bytes(), Some(value.as_slice()), trace::headers_of(message));
+            transaction.send(OutRecord { topic: &topic, partition: Some(0), key, value, headers: &headers })
         }
         Effect::Publish { event } => event_to(transaction, &names.events(), Some(partition), event),
         Effect::Bury { event } => event_to(transaction, &names.dead_letter(), Some(partition), event),

@@ -21,7 +21,7 @@ use super::laps::Laps;
 use super::partition::Partition;
 use super::send;
 use super::take::{Reading, Take, TakeLimits};
-use crate::kafka::{Delivered, KafkaFailure, OutRecord, Source, Transactions};
+use crate::kafka::{Delivered, Forwarded, KafkaFailure, OutRecord, Source, Transactions};
 use crate::metrics::Recorder;
 
 /// The version of the deciding code, logged with each batch.
@@ -232,12 +232,16 @@ impl Session<'_> {
     fn send_on(&self, take: &Take) -> Result<(), KafkaFailure> {
         for (input, topic) in self.partition.inputs.iter().enumerate() {
             let of_input = take.misrouted.iter().filter(|record| record.input == input);
-            let records: Vec<(i32, &[u8], &[u8])> = of_input
-                .map(|record| (record.partition, record.pool.as_str().as_bytes(), record.value.as_slice()))
+            let records: Vec<Forwarded<'_>> = of_input
+                .map(|record| Forwarded {
+                    partition: record.partition,
+                    key: record.pool.as_str().as_bytes(),
+                    value: &record.value,
+                    headers: &record.headers,
+                })
                 .collect();
             if !records.is_empty() {
-                let hop = (super::deadletter::HOP.to_owned(), b"1".to_vec());
-                self.partition.submitter.send_all_blocking(topic, &records, &[hop])?;
+                self.partition.submitter.send_all_blocking(topic, &records)?;
                 self.partition.metrics.rerouted(records.len());
             }
         }

@@ -12,6 +12,7 @@ use yardmaster_topologies::wire::{BadReason, Defaults, Undecodable, decode_comma
 use super::clock::wall;
 use super::deadletter::{DeadLetter, HOP};
 use crate::kafka::{KafkaFailure, Source, Taken, partition_of};
+use crate::trace;
 
 /// A record for another partition.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(super) struct Misrouted {
     pub(super) pool: Pool,
     /// As it was.
     pub(super) value: Vec<u8>,
+    /// Its own, and the mark of having been sent on.
+    pub(super) headers: Vec<(String, Vec<u8>)>,
 }
 
 /// What one batch takes.
@@ -129,7 +132,8 @@ impl Take {
             return self.bury(reading, &record, BadReason::NullValue, detail);
         };
         let read = if record.input == TASKS {
-            decode_command(value, reading.defaults).map(|command| {
+            decode_command(value, reading.defaults).map(|mut command| {
+                trace::take_up(&mut command, &record.headers);
                 let pool = command.pool.clone();
                 (pool, Decoded::Command(CommandInput::Command(command)))
             })
@@ -167,8 +171,9 @@ impl Take {
                 format!("pool {pool} belongs to partition {partition}, and it was sent on once already");
             return self.bury(reading, &record, BadReason::Misrouted, detail);
         }
-        let value = record.value.unwrap_or_default();
-        self.misrouted.push(Misrouted { input: record.input, partition, pool, value });
+        let (value, mut headers) = (record.value.unwrap_or_default(), record.headers);
+        headers.push((HOP.to_owned(), b"1".to_vec()));
+        self.misrouted.push(Misrouted { input: record.input, partition, pool, value, headers });
     }
 
     fn bury(&mut self, reading: &Reading<'_>, record: &Taken, reason: BadReason, detail: String) {

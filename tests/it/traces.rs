@@ -4,10 +4,19 @@ use std::io::{BufReader, Write as _};
 use std::net::TcpListener;
 use std::process::{Child, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
+use yardmaster::kafka::{Connection, Topics};
 
-use crate::cluster::{Server, ServerOptions, await_some, bootstrap, guarded_program, program};
+use crate::cluster::{
+    Fleet, FleetOptions, Server, ServerOptions, await_some, bootstrap, guarded_program, program,
+};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
@@ -124,4 +133,54 @@ fn a_trace_goes_from_the_submit_into_the_program() {
     // A client that tries again does so in another span: it is the same task all the same.
     let again = submit(&server, "00f067aa0ba902b8");
     assert_eq!(again.status.code(), Some(0), "{again:?}");
+}
+
+/// Produces a submit with a context in its headers, as a client that traces does.
+fn submit_record(topic: &str, context: &str) {
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", bootstrap()).create().unwrap();
+    let value = r#"{"v":1,"type":"submit","task":{"id":"t-1","pool":"p","command":["true"]}}"#;
+    let header = Header { key: "traceparent", value: Some(context) };
+    let record = BaseRecord::to(topic).key("p").payload(value).headers(OwnedHeaders::new().insert(header));
+    producer.send(record).map_err(|(error, _)| error).unwrap();
+    producer.flush(Duration::from_secs(10)).unwrap();
+}
+
+/// The context in the headers of the first assignment on a channel, and in the environment that it brings.
+fn assigned(topic: &str) -> Option<(String, String)> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap())
+        .set("group.id", "traces-nobody-joins")
+        .set("enable.auto.commit", "false")
+        .set("isolation.level", "read_committed")
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+    consumer.assign(&list).unwrap();
+    loop {
+        let message = consumer.poll(Duration::from_secs(2))?.ok()?;
+        let value: Value = serde_json::from_slice(message.payload()?).unwrap();
+        if value["type"] == "assign" {
+            let found = message.headers()?.iter().find(|header| header.key == "traceparent")?;
+            let header = String::from_utf8(found.value?.to_vec()).unwrap();
+            return Some((header, value["env"]["TRACEPARENT"].as_str()?.to_owned()));
+        }
+    }
+}
+
+#[test]
+fn a_trace_travels_in_the_headers_of_records() {
+    let server = Server::start(&ServerOptions::new("trace-headers"));
+    let namespace = &server.options.namespace;
+    let mut options = FleetOptions::new(namespace, "p");
+    options.workers = 1;
+    let fleet = Fleet::start(options);
+    await_some("a welcome", || server.last_words(), || (fleet.welcomed() > 0).then_some(()));
+    let context = format!("00-{TRACE}-{SPAN}-01");
+    submit_record(&server.topic("tasks"), &context);
+    let channels = Topics::new(&Connection::new(bootstrap())).unwrap().names().unwrap();
+    let prefix = server.topic("assign.p.");
+    let channel = channels.into_iter().find(|name| name.starts_with(&prefix)).unwrap();
+    let found = await_some("the assignment", || server.last_words(), || assigned(&channel));
+    assert_eq!(found, (context.clone(), context));
 }
