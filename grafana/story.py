@@ -35,9 +35,9 @@ COLUMNS = [
     ("ended/s", "sum(rate(yardmaster_tasks_ended_total[20s]))"),
     ("queued", 'sum(yardmaster_tasks{state="QUEUED"})'),
     ("running", 'sum(yardmaster_tasks{state=~"ASSIGNED|RUNNING"})'),
-    ("workers", 'sum(yardmaster_workers{state="LIVE"})'),
+    ("workers", 'sum(yardmaster_workers{state="ACTIVE"})'),
     ("attempts lost", 'sum(yardmaster_attempts_closed_total{outcome="LOST"})'),
-    ("brokers seen", 'min(yardmaster_kafka_brokers_up{client="transactions"})'),
+    ("brokers seen", 'min(yardmaster_kafka_brokers_up{client="inputs"})'),
     ("commit p99 s", "histogram_quantile(0.99, sum by (le) (rate(yardmaster_commit_seconds_bucket[20s])))"),
 ]
 
@@ -205,6 +205,8 @@ def main():
     arguments.add_argument("--yardmaster", default="yardmaster")
     arguments.add_argument("--prometheus", default="prometheus")
     chosen = arguments.parse_args()
+    # Ends what was started then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="yardmaster-story-") as data:
         grid = Grid(chosen.yardmaster, chosen.prometheus, Path(data))
         try:

@@ -135,7 +135,7 @@ metrics! {
         KAFKA_QUEUED Gauge "yardmaster_kafka_queued_messages" [client partition] "records"
             "Records that wait in librdkafka's queue of a producer.";
         KAFKA_BROKERS Gauge "yardmaster_kafka_brokers_up" [client partition] "brokers"
-            "Brokers that a client is connected to.";
+            "Brokers that a client is connected to. A producer that has nothing to send need not be connected to any; readers always are.";
         KAFKA_REQUESTS Counter "yardmaster_kafka_requests_total" [client] "requests"
             "Requests sent to brokers.";
         KAFKA_BYTES Counter "yardmaster_kafka_bytes_total" [client direction] "bytes"
