@@ -115,7 +115,7 @@ fn about_list(model: &Model, table: &Sheet) -> String {
     words.push(match (table.has_more, level.tab()) {
         (true, _) => format!("first {rows}, more (m)"),
         (false, Tab::Timeline) => String::new(),
-        (false, _) => format!("{rows} rows"),
+        (false, _) => format!("{rows} row{}", if table.rows.len() == 1 { "" } else { "s" }),
     });
     words.retain(|word| !word.is_empty());
     words.join(", ")

@@ -113,7 +113,10 @@ fn grid(model: &Model, grid: &Grid, paint: &Paint) -> Vec<Vec<Fact>> {
         ("no answer from", silent, Ink::Bad),
         ("instances", count(grid.instances as u64), Ink::Plain),
     ];
-    vec![numbers(&all, flow), second]
+    let mut first = numbers(&all, flow);
+    // What waits in one pool does not wait for what moves in another.
+    first.retain(|(name, ..)| *name != "wait~");
+    vec![first, second]
 }
 
 fn job(job: &Job, flow: Option<Flow>, now_ms: u64, paint: &Paint) -> Vec<Vec<Fact>> {

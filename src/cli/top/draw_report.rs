@@ -31,6 +31,11 @@ pub(super) fn report(model: &Model, room: usize, paint: &Paint) -> Vec<Line<'sta
 fn parts(task: &TaskDetail) -> Vec<(&'static str, String)> {
     let report = task.attempts.last().and_then(|attempt| attempt.get("report")).unwrap_or(&Value::Null);
     let heads = [("error", "error"), ("stderr", "stderr_tail"), ("stdout", "stdout_tail")];
-    let parts = heads.map(|(head, field)| (head, text(report, field)));
+    // An error has a kind, too: the state and its reason say that already.
+    let error = report.get("error").map(|error| text(error, "message")).filter(|words| !words.is_empty());
+    let mut parts = heads.map(|(head, field)| (head, text(report, field)));
+    if let (Some((_, words)), Some(message)) = (parts.first_mut(), error) {
+        *words = message;
+    }
     parts.into_iter().filter(|(_, words)| !words.trim().is_empty()).collect()
 }

@@ -199,7 +199,7 @@ fn instance(
         processors.entry(partition).or_insert_with(|| Processor { partition, ..Processor::default() });
     }
     for owned in ready.owned {
-        processors.insert(owned.partition, Processor { url: url.to_owned(), ..owned });
+        processors.insert(owned.partition, Processor { url: url.to_owned(), is_served: true, ..owned });
     }
     Ok(page.elsewhere)
 }

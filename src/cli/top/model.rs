@@ -143,7 +143,7 @@ impl Model {
         match &level.listing().seen {
             None => Sheet { nothing: "asking ...".to_owned(), ..Sheet::default() },
             Some(Seen::Grid(grid)) if level.tab() == Tab::Processors => {
-                sheet_grid::processors(grid, &self.rates, now_ms)
+                sheet_grid::processors(grid, &self.rates)
             }
             Some(Seen::Grid(grid)) => sheet_grid::pools(grid, &self.rates, glyphs),
             Some(Seen::Pool(_, Rows::Queues(list))) => sheet_pool::queues(pool, list, &self.rates),
@@ -199,7 +199,7 @@ impl Model {
                 for one in &grid.pools.rows {
                     rates.see(&sheet_grid::pool_rate(&one.pool), at_ms, &one.numbers);
                 }
-                for one in grid.processors.iter().filter(|one| one.at_ms > 0) {
+                for one in grid.processors.iter().filter(|one| one.is_served) {
                     let grown = [one.sequence, one.tasks, one.status];
                     rates.see_all(&sheet_grid::processor_rate(one), at_ms, grown);
                 }

@@ -107,10 +107,12 @@ pub(super) struct Processor {
     /// The instance's address; empty while nobody serves it.
     #[serde(skip)]
     pub(super) url: String,
+    /// That instance answered, and has it.
+    #[serde(skip)]
+    pub(super) is_served: bool,
     pub(super) sequence: u64,
     pub(super) tasks: u64,
     pub(super) status: u64,
-    pub(super) at_ms: u64,
 }
 
 /// A queue.

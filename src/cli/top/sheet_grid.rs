@@ -92,7 +92,7 @@ fn workers_cell(sum: Slots) -> Cell {
 }
 
 /// All processors: those that nobody serves first.
-pub(super) fn processors(grid: &Grid, rates: &Rates, now_ms: u64) -> Sheet {
+pub(super) fn processors(grid: &Grid, rates: &Rates) -> Sheet {
     let columns = vec![
         Column::number("PARTITION", 0),
         Column::text("STATE", 0),
@@ -100,21 +100,18 @@ pub(super) fn processors(grid: &Grid, rates: &Rates, now_ms: u64) -> Sheet {
         Column::number("BATCH/S", 1),
         Column::number("COMMANDS/S", 1),
         Column::number("STATUS/S", 1),
-        Column::number("LAST BATCH", 0),
         Column::number("BATCHES", 3),
     ];
     let mut found: Vec<&Processor> = grid.processors.iter().collect();
-    found.sort_by_key(|one| (!one.url.is_empty(), one.partition));
+    found.sort_by_key(|one| (one.is_served, one.partition));
     let row = |one: &Processor| {
         let rate = rates.per_second(&processor_rate(one));
-        let (state, ink) = match (one.url.is_empty(), one.at_ms) {
-            (true, _) => ("moving", Ink::Bad),
-            (false, 0) => ("no answer", Ink::Bad),
-            (false, _) => ("served", Ink::Good),
+        let (state, ink) = match (one.is_served, one.url.is_empty()) {
+            (true, _) => ("served", Ink::Good),
+            (false, true) => ("moving", Ink::Bad),
+            (false, false) => ("no answer", Ink::Bad),
         };
-        let is_known = ink == Ink::Good;
         let partition = u64::try_from(one.partition).unwrap_or_default();
-        let ago = is_known.then(|| now_ms.saturating_sub(one.at_ms));
         let cells = vec![
             Cell::number(partition, |number| number.to_string()).ink(Ink::Strong),
             Cell::text(state).ink(ink),
@@ -122,8 +119,7 @@ pub(super) fn processors(grid: &Grid, rates: &Rates, now_ms: u64) -> Sheet {
             Cell::rate(rate.map(|[batches, ..]| batches)),
             Cell::rate(rate.map(|[_, commands, _]| commands)),
             Cell::rate(rate.map(|[.., status]| status)),
-            Cell::maybe(ago, |ms| format!("{} ago", span(ms))),
-            Cell::maybe(is_known.then_some(one.sequence), count),
+            Cell::maybe(one.is_served.then_some(one.sequence), count),
         ];
         Row::new(&one.partition.to_string(), cells).in_state(state)
     };

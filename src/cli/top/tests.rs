@@ -53,7 +53,7 @@ fn grid(completed: u64) -> Seen {
         sequence,
         tasks: 10 * sequence,
         status: 20 * sequence,
-        at_ms: NOW - 1_200,
+        is_served: true,
     };
     Seen::Grid(Grid {
         pools: List { rows: vec![idle, risk], has_more: false },
@@ -126,7 +126,7 @@ fn task() -> Seen {
         "failures": 1, "losses": 1, "tags": {"curve": "USD"}, "command": ["./price", "--book", "7"],
         "submitted_at_ms": NOW - 90_000, "started_at_ms": NOW - 80_000, "ended_at_ms": NOW - 70_000,
         "since_at_ms": NOW - 70_000, "reason": "EXIT_CODE", "worker": "w-1", "exit_code": 2,
-        "attempts": [{}, {"report": {"error": "exit code 2", "stderr_tail": "no such\u{1b}[2J book\nsorry\n"}}],
+        "attempts": [{}, {"report": {"error": {"kind": "exit", "message": "exit code 2"}, "stderr_tail": "no such\u{1b}[2J book\nsorry\n"}}],
         "timeline": [
             {"at_ms": NOW - 90_000, "what": "submitted"},
             {"at_ms": NOW - 89_000, "what": "assigned", "attempt": 1, "worker": "w-2"},

@@ -57,7 +57,7 @@ fn processors_that_nobody_serves_stand_first() {
     let at = |name: &str| lines.iter().position(|line| line.contains(name)).unwrap();
     assert!(at("moving") < at("served     127.0.0.1:9733"), "{lines:#?}");
     assert!(lines[at("no answer  other:1")].contains('2'));
-    assert!(lines[at("served     127.0.0.1:9733")].contains("1.2s ago"));
+    assert!(at("no answer  other:1") < at("served     127.0.0.1:9733"), "{lines:#?}");
 }
 
 #[test]
@@ -95,7 +95,12 @@ fn a_task_has_its_attempts_and_its_last_words() {
     assert!(lines[4].contains("command ./price --book 7"), "{}", lines[4]);
     assert_eq!(row_of(&lines, "13:45:15.000"), "13:45:15.000 +4.0s closed 1 w-2 LOST LEASE_EXPIRED");
     let at = |name: &str| lines.iter().position(|line| line.trim() == name).unwrap();
-    assert!(at("error") < at("exit code 2") && at("stderr") < at("no such [2J book"), "{lines:#?}");
+    assert!(
+        at("error") < at("exit code 2")
+            && !lines.join("").contains("kind")
+            && at("stderr") < at("no such [2J book"),
+        "{lines:#?}"
+    );
 }
 
 #[test]

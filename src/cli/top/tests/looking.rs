@@ -58,14 +58,14 @@ fn pools_and_processors_of_all_instances_are_one_grid() {
             json!({"pools": [{"pool": "a"}], "elsewhere": [{"partition": 0, "url": "x"}]})
         }
         // It does not know yet that partition 2 has been taken.
-        "get /readyz" => json!({"owned": [{"partition": 1, "at_ms": 5}], "moving": [2]}),
+        "get /readyz" => json!({"owned": [{"partition": 1}], "moving": [2]}),
         path => panic!("{path}"),
     });
     let there = other.clone();
     let here = server(move |path| match path {
         "get /v1/pools?limit=1000" => json!({"pools": [{"pool": "b"}], "elsewhere": [
             {"partition": 1, "url": there}, {"partition": 2, "url": "http://127.0.0.1:1"}]}),
-        "get /readyz" => json!({"owned": [{"partition": 0, "at_ms": 5}], "moving": [3]}),
+        "get /readyz" => json!({"owned": [{"partition": 0}], "moving": [3]}),
         "get /v1/pools/a/workers?limit=1000" => {
             json!({"workers": [{"state": "ACTIVE", "slots": 4, "open": 1}]})
         }
@@ -79,9 +79,10 @@ fn pools_and_processors_of_all_instances_are_one_grid() {
         grid.pools.rows.iter().map(|pool| (pool.pool.as_str(), pool.slots)).collect();
     let slots = |workers, missing, slots, open| Some(Slots { workers, missing, slots, open });
     assert_eq!(pools, [("a", slots(1, 0, 4, 1)), ("b", slots(0, 1, 0, 0))]);
-    let processors: Vec<(i32, &str)> =
-        grid.processors.iter().map(|one| (one.partition, one.url.as_str())).collect();
-    assert_eq!(processors, [(0, here.as_str()), (1, &other), (2, "http://127.0.0.1:1"), (3, "")]);
+    let processors: Vec<(i32, &str, bool)> =
+        grid.processors.iter().map(|one| (one.partition, one.url.as_str(), one.is_served)).collect();
+    let nobody = "http://127.0.0.1:1";
+    assert_eq!(processors, [(0, here.as_str(), true), (1, &other, true), (2, nobody, false), (3, "", false)]);
     assert_eq!((grid.instances, grid.silent), (3, vec!["http://127.0.0.1:1".to_owned()]));
 }
 
