@@ -116,16 +116,16 @@ class Submitter(threading.Thread):
 
     def run(self):
         while not self.is_over:
-            began, first = time.monotonic(), self.accepted
-            tasks = [{"id": f"story-{first + n}", "job": "story", "command": ["sleep", "0.3"]} for n in range(TASKS_PER_SECOND)]
-            while not any(self.taken(url, tasks) for url in self.urls):
+            began = time.monotonic()
+            task = {"id": f"story-{self.accepted}", "job": "story", "command": ["sleep", "0.5"]}
+            while not any(self.taken(url, task) for url in self.urls):
                 time.sleep(0.2)
-            self.accepted += len(tasks)
-            time.sleep(max(0, began + 1 - time.monotonic()))
+            self.accepted += 1
+            time.sleep(max(0, began + 1 / TASKS_PER_SECOND - time.monotonic()))
 
     @staticmethod
-    def taken(url, tasks):
-        request = urllib.request.Request(f"{url}/v1/tasks", json.dumps(tasks).encode(), {"content-type": "application/json"})
+    def taken(url, task):
+        request = urllib.request.Request(f"{url}/v1/tasks", json.dumps(task).encode(), {"content-type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=5):
                 return True
