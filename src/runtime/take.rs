@@ -25,7 +25,7 @@ pub(super) struct Misrouted {
     pub(super) pool: Pool,
     /// As it was.
     pub(super) value: Vec<u8>,
-    /// Its own, and the mark of having been sent on.
+    /// Its trace, and the mark of having been sent on.
     pub(super) headers: Vec<(String, Vec<u8>)>,
 }
 
@@ -171,7 +171,7 @@ impl Take {
                 format!("pool {pool} belongs to partition {partition}, and it was sent on once already");
             return self.bury(reading, &record, BadReason::Misrouted, detail);
         }
-        let (value, mut headers) = (record.value.unwrap_or_default(), record.headers);
+        let (value, mut headers) = (record.value.unwrap_or_default(), trace::kept(record.headers));
         headers.push((HOP.to_owned(), b"1".to_vec()));
         self.misrouted.push(Misrouted { input: record.input, partition, pool, value, headers });
     }

@@ -9,7 +9,7 @@ use super::context::TraceContext;
 use super::{TRACEPARENT, TRACESTATE};
 
 /// The longest `tracestate` that is passed on, in bytes: what the W3C asks for.
-const STATE_BYTES_MAX: usize = 512;
+pub(super) const STATE_BYTES_MAX: usize = 512;
 
 /// What came with a submit, checked.
 #[derive(Debug, Clone)]

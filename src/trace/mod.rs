@@ -1,5 +1,5 @@
-//! Traces: a submit's `traceparent`, a header of its request or record, goes on in the task's environment to the worker and the program, and with
-//! `otel.endpoint` each submit and each attempt is a span that a collector gets.
+//! Traces: a submit's `traceparent`, a header of its request or record, goes on in the task's environment to the worker
+//! and the program, and with `otel.endpoint` each submit and each attempt is a span that a collector gets.
 //!
 //! **Invariant:** nothing here changes what becomes of a task; without an endpoint a context is passed on as it came.
 
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub(crate) use context::TraceContext;
 use export::Exporter;
-pub(crate) use record::{headers_of, take_up};
+pub(crate) use record::{headers_of, kept, take_up};
 pub(crate) use run::Run;
 use span::Span;
 pub(crate) use submit::Submitting;
