@@ -1,14 +1,13 @@
 //! Answers where they are wanted: a task's end on a topic of its submitter, and what a topic does that can't take it.
 
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
-use rdkafka::{Offset, TopicPartitionList};
 use serde_json::{Value, json};
 use yardmaster::kafka::{Connection, Topics};
 
 use crate::checker::{must_be_clean, read_all};
-use crate::cluster::{Fleet, FleetOptions, Rng, Server, ServerOptions, Watch, await_some, bootstrap, submit};
+use crate::cluster::{
+    Fleet, FleetOptions, Rng, Server, ServerOptions, Watch, await_some, bootstrap, reader, submit,
+};
 
 fn create(topic: &str, bytes_max: &str) {
     let topics = Topics::new(&Connection::new(bootstrap())).unwrap();
@@ -34,16 +33,7 @@ fn submit_until_known(server: &Server, watch: &Watch, name: &str, fields: &Value
 }
 
 fn read_one(topic: &str) -> Value {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap())
-        .set("group.id", "replies-nobody-joins")
-        .set("enable.auto.commit", "false")
-        .set("isolation.level", "read_committed")
-        .create()
-        .unwrap();
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
-    consumer.assign(&list).unwrap();
+    let consumer = reader(topic);
     await_some(&format!("a reply on {topic}"), String::new, || {
         let message = consumer.poll(std::time::Duration::from_millis(200))?.ok()?;
         serde_json::from_slice(message.payload()?).ok()

@@ -7,15 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 use yardmaster::kafka::{Connection, Topics};
 
 use crate::cluster::{
-    Fleet, FleetOptions, Server, ServerOptions, await_some, bootstrap, guarded_program, program,
+    Fleet, FleetOptions, Server, ServerOptions, await_some, bootstrap, guarded_program, program, reader,
 };
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -147,16 +145,7 @@ fn submit_record(topic: &str, context: &str) {
 
 /// The context in the headers of the first assignment on a channel, and in the environment that it brings.
 fn assigned(topic: &str) -> Option<(String, String)> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap())
-        .set("group.id", "traces-nobody-joins")
-        .set("enable.auto.commit", "false")
-        .set("isolation.level", "read_committed")
-        .create()
-        .unwrap();
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
-    consumer.assign(&list).unwrap();
+    let consumer = reader(topic);
     loop {
         let message = consumer.poll(Duration::from_secs(2))?.ok()?;
         let value: Value = serde_json::from_slice(message.payload()?).unwrap();

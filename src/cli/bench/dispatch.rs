@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Ground;
 use super::fleet::SLOTS;
-use super::grid::{Counted, Grid, PHASES, raw_topics};
+use super::grid::{Counted, Grid, PHASES, phase_json, phase_words, raw_topics};
 use super::message::submit;
 use super::spread::{Spread, percentile};
 use crate::cli::failure::Failure;
@@ -186,10 +186,8 @@ impl Dispatch {
             )
         };
         let rows = SHOWN.into_iter().zip(&self.ours).zip(&self.raw).zip(&self.ratio).map(row);
-        let phase = |(phase, spread): (&str, &Spread)| format!("{phase} {:.1}", spread.median());
-        let phases: Vec<String> = PHASES.into_iter().zip(&self.phases).map(phase).collect();
         let batches =
-            format!("  batches per second {}; ms each: {}", self.batches.words(0), phases.join(", "));
+            format!("  batches per second {}; ms each: {}", self.batches.words(0), phase_words(&self.phases));
         std::iter::once(head).chain(rows).chain([batches]).collect()
     }
 
@@ -206,7 +204,7 @@ impl Dispatch {
             "tasks_per_second": self.rate, "seconds": self.seconds, "workers": self.workers, "slots": SLOTS,
             "ms": by_percentile(&self.ours), "raw_ms": by_percentile(&self.raw), "ratio": by_percentile(&self.ratio),
             "batches_per_second": self.batches.json(),
-            "milliseconds_per_batch": PHASES.iter().zip(&self.phases).map(|(phase, spread)| ((*phase).to_owned(), spread.json())).collect::<Value>(),
+            "milliseconds_per_batch": phase_json(&self.phases),
         })
     }
 }

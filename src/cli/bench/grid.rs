@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::Ground;
 use super::fleet::Fleet;
 use super::message::submit;
+use super::spread::Spread;
 use crate::cli::children::{Children, Place, free_address};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
@@ -17,6 +20,18 @@ pub(super) const POOL: &str = "bench";
 
 /// The phases of a batch.
 pub(super) const PHASES: [&str; 6] = ["take", "decide", "send", "commit", "store", "release"];
+
+/// The medians of all phases, for a person.
+pub(super) fn phase_words(phases: &[Spread; PHASES.len()]) -> String {
+    let word = |(phase, spread): (&str, &Spread)| format!("{phase} {:.1}", spread.median());
+    PHASES.into_iter().zip(phases).map(word).collect::<Vec<_>>().join(", ")
+}
+
+/// All phases, for programs.
+pub(super) fn phase_json(phases: &[Spread; PHASES.len()]) -> Value {
+    let member = |(phase, spread): (&str, &Spread)| (phase.to_owned(), spread.json());
+    PHASES.into_iter().zip(phases).map(member).collect()
+}
 
 /// How long the processor may need for what it has got.
 const END_TIMEOUT: Duration = Duration::from_secs(300);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Ground;
 use super::fleet::SLOTS;
-use super::grid::{Counted, Grid, PHASES, raw_topics};
+use super::grid::{Counted, Grid, PHASES, phase_json, phase_words, raw_topics};
 use super::message::submit;
 use super::spread::Spread;
 use crate::cli::failure::Failure;
@@ -104,8 +104,6 @@ fn raw(ground: &Ground, shape: &Shape, counted: Counted) -> Result<f64, Failure>
 impl Lives {
     /// For a person.
     pub(super) fn lines(&self) -> Vec<String> {
-        let phase = |(phase, spread): (&str, &Spread)| format!("{phase} {:.1}", spread.median());
-        let phases: Vec<String> = PHASES.into_iter().zip(&self.phases).map(phase).collect();
         vec![
             format!(
                 "lives: {} tasks, 1 pool on 1 partition, {} workers with {SLOTS} slots; median of {} (least to most)",
@@ -121,7 +119,7 @@ impl Lives {
             format!("  bytes out per task      {}", self.bytes_out.words(0)),
             format!("  records in per batch    {}", self.batch.words(0)),
             format!("  server's CPU per task   {} µs", self.cpu.words(0)),
-            format!("  µs per task             {}", phases.join(", ")),
+            format!("  µs per task             {}", phase_words(&self.phases)),
         ]
     }
 
@@ -133,7 +131,7 @@ impl Lives {
             "records_in_per_task": self.records_in.json(), "records_out_per_task": self.records_out.json(),
             "bytes_out_per_task": self.bytes_out.json(), "records_in_per_batch": self.batch.json(),
             "cpu_microseconds_per_task": self.cpu.json(),
-            "microseconds_per_task": PHASES.iter().zip(&self.phases).map(|(phase, spread)| ((*phase).to_owned(), spread.json())).collect::<Value>(),
+            "microseconds_per_task": phase_json(&self.phases),
         })
     }
 }

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{Offset, TopicPartitionList};
 use yardmaster::embedded::{Broker, BrokerOptions};
 
 /// Never dropped: the broker ends when the pipe to its stdin closes with this process.
@@ -113,6 +115,21 @@ impl Topic {
             self.producer.poll(Duration::from_millis(10));
         }
     }
+}
+
+/// Reads a topic's first partition from its beginning, committed records only.
+pub(crate) fn reader(topic: &str) -> BaseConsumer {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap())
+        .set("group.id", "reader-nobody-joins")
+        .set("enable.auto.commit", "false")
+        .set("isolation.level", "read_committed")
+        .create()
+        .expect("a consumer's settings");
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+    consumer.assign(&list).unwrap();
+    consumer
 }
 
 /// One record, acknowledged.

@@ -10,7 +10,7 @@ mod workers;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use broker::{Topic, bootstrap, fresh_namespace, produce, run_dir};
+pub(crate) use broker::{Topic, bootstrap, fresh_namespace, produce, reader, run_dir};
 pub(crate) use commands::{cancel, submit, submit_range};
 pub(crate) use http::Http;
 pub(crate) use rng::Rng;
