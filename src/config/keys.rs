@@ -59,6 +59,18 @@ pub const KEYS: &[Key] = &[
     key!("instance.timeout", "3s", "an instance that is silent for so long loses its partitions", |c, v| c
         .instance_timeout =
         millis(v)?.as_duration()),
+    key!(
+        "instance.rack",
+        "",
+        "rack or zone of this process: copies of a partition are spread over them",
+        |c, v| c.instance_rack = v.to_owned()
+    ),
+    key!(
+        "standby_replicas",
+        "1",
+        "warm copies of each partition on other instances, as far as there are others",
+        |c, v| c.standby_replicas = number(v, 0, 10)?
+    ),
     key!("http.listen", "127.0.0.1:9733", "address of the HTTP endpoint", |c, v| c.http_listen =
         v.parse().map_err(|_| "must be IP:PORT".to_owned())?),
     key!(

@@ -83,6 +83,10 @@ pub struct Config {
     pub instance_id: String,
     /// `instance.timeout`.
     pub instance_timeout: Duration,
+    /// `instance.rack`.
+    pub instance_rack: String,
+    /// `standby_replicas`.
+    pub standby_replicas: usize,
     /// `http.listen`.
     pub http_listen: SocketAddr,
     /// `http.advertise`.
@@ -279,6 +283,8 @@ impl Config {
             state_dir: PathBuf::new(),
             instance_id: String::new(),
             instance_timeout: Duration::ZERO,
+            instance_rack: String::new(),
+            standby_replicas: 0,
             http_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             http_advertise: String::new(),
             http_token_file: None,

@@ -10,6 +10,7 @@ use yardmaster_topologies::driver::CommandInput;
 use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::id::{Pool, RequestId};
 
+use super::standbys::Standbys;
 use super::waiters::{Asked, Waiter, Waiters};
 use crate::kafka::partition_of;
 
@@ -83,6 +84,7 @@ pub struct Registry {
     partitions: i32,
     owned: RwLock<BTreeMap<i32, Arc<OwnedPartition>>>,
     elsewhere: RwLock<BTreeMap<i32, String>>,
+    standbys: Standbys,
     waiters: Waiters,
     /// When the placement was last seen.
     placed_at: RwLock<Option<Instant>>,
@@ -96,6 +98,7 @@ impl Registry {
             partitions,
             owned: RwLock::default(),
             elsewhere: RwLock::default(),
+            standbys: Standbys::default(),
             waiters: Waiters::default(),
             placed_at: RwLock::default(),
         }
@@ -130,6 +133,12 @@ impl Registry {
     #[must_use]
     pub fn elsewhere(&self) -> BTreeMap<i32, String> {
         self.elsewhere.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The warm copies of partitions that others own.
+    #[must_use]
+    pub fn standbys(&self) -> &Standbys {
+        &self.standbys
     }
 
     /// A partition is restored and processes from now on.
