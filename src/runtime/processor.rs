@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use yardmaster_state::{
-    BlockCache, Checkpoint, DiskOptions, DiskStore, Marker, StateDirectory, StateError, Store, set_aside,
+    BlockCache, Checkpoint, DiskOptions, DiskStore, Marker, StateDirectory, StateError, Store, fail_point,
+    set_aside,
 };
 use yardmaster_topologies::event::Local;
 use yardmaster_topologies::settings::Settings;
@@ -177,6 +178,7 @@ fn with_store(
     if let Err(error) = store.flush() {
         tracing::warn!(partition = partition.number, %error, "the store was not flushed: its log has everything");
     }
+    fail_point!("shutdown_before_close");
     drop(store);
     match end {
         Ok(end) => Ok(end),
@@ -221,6 +223,7 @@ fn sessions(
         tracing::warn!(partition = partition.number, error = %broken, "recovering: a new producer, and the store rolled \
              forward from the changelog. Nothing is lost, clients wait meanwhile; if this repeats, look at the broker");
         partition.metrics.recovered(partition.number, "session");
+        fail_point!("producer_recreate_mid");
         if began.elapsed() > GOOD_SESSION {
             pause = PAUSE_MIN;
         }

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use yardmaster_state::{BlockCache, NextOffset};
+use yardmaster_state::{BlockCache, NextOffset, fail_point};
 
 use super::channels::{TopicWork, work};
 use super::membership::{ANNOUNCE_EVERY, Announcement, Membership};
@@ -254,10 +254,14 @@ impl Owner {
         for (processor, _) in std::mem::take(&mut self.running).into_values() {
             processor.join();
         }
-        if let Some(membership) = membership
-            && let Err(error) = membership.announce(&self.announcement(true))
-        {
-            tracing::warn!(%error, "could not say goodbye: others take over after instance.timeout");
+        match membership.map(|membership| membership.announce(&self.announcement(true))) {
+            Some(Ok(())) => {
+                fail_point!("after_release_announced");
+            }
+            Some(Err(error)) => {
+                tracing::warn!(%error, "could not say goodbye: others take over after instance.timeout");
+            }
+            None => {}
         }
     }
 }

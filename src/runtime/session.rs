@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use yardmaster_state::{
-    Checkpoint, KeyWriter, NextOffset, Restore, RestoreReport, StateError, Store, prefix_end, scan_rows,
+    Checkpoint, KeyWriter, NextOffset, Restore, RestoreReport, StateError, Store, fail_point, prefix_end,
+    scan_rows,
 };
 use yardmaster_topologies::driver::Grid;
 use yardmaster_topologies::event::Local;
@@ -39,13 +40,16 @@ pub(super) fn begin<'p>(
         partition.names.transactional_id(partition.number),
         partition.metrics.transactions_listener(partition.number),
     );
+    fail_point!("claimed_before_init_txn");
     let mut transactions = Transactions::claim_heard(conn, &id, listener)?;
+    fail_point!("after_init_txn_before_restore");
     transactions.watch([partition.names.changelog(), partition.names.events()]);
     let report = restore(partition, conn, store.as_ref())?;
     let rewrite = report.torn.into_iter().map(|torn| torn.key).collect();
     let checkpoint = store.checkpoint()?.unwrap_or_default();
     history::catch_up(partition, conn, &store)?;
     ask_again(partition, store.as_ref())?;
+    fail_point!("restore_done_before_resume");
     let source = inputs(partition, conn, &checkpoint)?;
     let known = Grid::settings(store.as_ref())?;
     let mut local = Vec::new();

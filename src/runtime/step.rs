@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use yardmaster_state::{Batch, Checkpoint, NextOffset, Seal, StateError, Store};
+use yardmaster_state::{Batch, Checkpoint, NextOffset, Seal, StateError, Store, fail_point};
 use yardmaster_topologies::driver::{BatchInput, Decided, Grid};
 use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::event::Local;
@@ -80,10 +80,12 @@ impl Session<'_> {
         self.show_lag(&take);
         self.local.extend(self.partition.take_local());
         let now = self.time(&take);
-        let is_due = self.more || self.due_at.is_some_and(|at| at <= now.processor);
+        let has_ticked = self.due_at.is_some_and(|at| at <= now.processor);
+        let is_due = self.more || has_ticked;
         if take.records == 0 && self.local.is_empty() && self.rewrite.is_empty() && !is_due {
             return Ok(());
         }
+        fail_point!("after_poll");
         // What is logged from here on says of which batch.
         let sequence = self.checkpoint.sequence + 1;
         let _span = tracing::info_span!("batch", partition = self.partition.number, sequence).entered();
@@ -106,6 +108,8 @@ impl Session<'_> {
             self.local.clear();
             return Ok(());
         }
+        fail_point!("after_decide");
+        fail_point!("lease_tick_emit", has_ticked);
 
         // 3. Send: messages, events and dead letters as they were decided, then the rows, the batch record last.
         let seal = self.seal(next, now, &local);
@@ -127,6 +131,7 @@ impl Session<'_> {
         batch.checkpoint = Some(checkpoint.clone());
         batch.writes.push(history::mark(event_at + 1));
         self.store(&batch)?;
+        fail_point!("after_writebatch_before_publish");
         self.checkpoint = checkpoint;
         self.local.clear();
         self.rewrite.clear();
@@ -141,6 +146,7 @@ impl Session<'_> {
         laps.end("release");
         self.recorder.batch(records, &delivered, laps.all(), began.elapsed());
         tracing::debug!(records, took_ms = began.elapsed().as_millis(), "committed");
+        fail_point!("after_publish_before_next_poll");
         Ok(())
     }
 
@@ -178,7 +184,10 @@ impl Session<'_> {
     fn commit(&mut self) -> Result<Delivered, KafkaFailure> {
         let (reading, limits) = reading(self.partition, &self.defaults);
         let (source, ahead) = (&mut self.source, &mut self.ahead);
-        self.transactions.commit_while(&mut || ahead.ahead(&reading, source, limits))
+        fail_point!("placement_lost_mid_batch", self.partition.is_stopping());
+        let delivered = self.transactions.commit_while(&mut || ahead.ahead(&reading, source, limits))?;
+        fail_point!("commit_ok_before_apply");
+        Ok(delivered)
     }
 
     /// Writes the store. The records that are read beside a large write are decided after it.
@@ -291,7 +300,9 @@ impl Session<'_> {
             key: &key,
             value: Some(&value),
             headers: &[],
-        })
+        })?;
+        fail_point!("after_batch_record_enqueued");
+        Ok(())
     }
 
     fn release(&self, effects: Vec<Effect>) {

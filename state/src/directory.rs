@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::{Marker, StateError};
+use crate::{Marker, StateError, fail_point};
 
 const MARKER: &str = "marker";
 const LOCK: &str = "lock";
@@ -171,7 +171,9 @@ fn write_marker(directory: &Path, marker: &Marker) -> Result<(), StateError> {
     let failed = |cause| StateError::io("writing", &path, cause);
     let mut file = File::create(&path).map_err(failed)?;
     file.write_all(marker.render().as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    fail_point!("format_marker_tmp_written");
     fs::rename(&path, directory.join(MARKER)).map_err(failed)?;
+    fail_point!("format_marker_renamed_before_dirsync");
     sync_directory(directory)
 }
 

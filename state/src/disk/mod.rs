@@ -19,7 +19,7 @@ pub use self::options::{BlockCache, DiskOptions};
 
 use self::failure::sort;
 use crate::store::Visit;
-use crate::{Batch, Checkpoint, StateError, Store, StoreRead, TableClass, Write};
+use crate::{Batch, Checkpoint, StateError, Store, StoreRead, TableClass, Write, fail_point};
 
 /// Column families are opened once and never created later, so finding one takes no lock.
 type Db = DBWithThreadMode<SingleThreaded>;
@@ -61,6 +61,7 @@ impl DiskStore {
         ];
         let db = Db::open_cf_descriptors(&options.database(), path, families)
             .map_err(|cause| sort(&format!("opening the store in {}", path.display()), &cause))?;
+        fail_point!("rocksdb_open");
         Ok(Self { db, path: path.to_owned(), cache: options.cache.clone() })
     }
 
@@ -73,6 +74,7 @@ impl DiskStore {
         options.set_wait(true);
         let families = [self.family(META), self.family(ROWS), self.family(INDEX), self.family(HISTORY)];
         let families: Vec<&&ColumnFamily> = families.iter().collect();
+        fail_point!("rocksdb_flush");
         self.db.flush_cfs_opt(&families, &options).map_err(|cause| self.failed("flushing", &cause))
     }
 
