@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::checker::{must_be_clean, read_all};
 use crate::cluster::{
     Fleet, FleetOptions, Server, ServerOptions, Topic, Watch, await_some, bootstrap, scaled, submit_range,
 };
+use yardmaster_checker::{must_be_clean, read_all};
 
 /// Enough names that both servers own some, wherever the hash puts them.
 const POOLS: usize = 12;

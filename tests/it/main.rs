@@ -7,7 +7,6 @@
 )]
 
 mod answers;
-mod checker;
 mod cluster;
 mod commands;
 mod deploy;
