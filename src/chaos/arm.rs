@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use nix::sys::signal::{Signal, raise};
-use yardmaster_state::chaos::fail;
+use yardmaster_state::chaos::{Mutant, fail};
 
 use super::parse::{Action, Armed};
 
@@ -27,6 +27,12 @@ pub(super) fn arm(armed: &[Armed]) -> Result<(), String> {
         fail::cfg_callback(point, passed)?;
     }
     Ok(())
+}
+
+/// From here on this process makes a mistake.
+pub(super) fn mutate(mutant: Mutant) -> Result<(), String> {
+    mutant.switch_on()?;
+    writeln!(io::stderr(), "mutant {mutant:?}").map_err(|error| error.to_string())
 }
 
 /// Leaves a line first: a fault without a trace proves nothing.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use yardmaster_state::chaos::Mutant;
+
 use super::POINTS;
 
 const SYNTAX: &str = "must be NAME@N=kill, stop, panic or delay:MILLISECONDS, several separated by commas";
@@ -61,6 +63,13 @@ fn parse_one(text: &str) -> Result<Armed, String> {
     Ok(Armed { point, pass, action })
 }
 
+/// `YARDMASTER_MUTANT`: M1 to M14.
+pub(super) fn mutant(text: &str) -> Result<Mutant, String> {
+    let number = text.strip_prefix('M').and_then(|number| number.parse::<usize>().ok());
+    let found = number.and_then(|number| Mutant::ALL.get(number.checked_sub(1)?).copied());
+    found.ok_or_else(|| format!("there is no mutant `{text}`; there are M1 to M{}", Mutant::ALL.len()))
+}
+
 fn unknown(name: &str) -> String {
     let names: Vec<&str> = POINTS.iter().map(|(_, name, _)| *name).collect();
     format!("there is no failpoint `{name}`; there are {}", names.join(", "))
@@ -89,6 +98,15 @@ mod tests {
         let error = parse("after_lunch@1=kill").unwrap_err();
         assert!(error.contains("`after_lunch`") && error.contains("after_poll, after_begin"), "{error}");
         assert!(error.contains("lease_tick_emit"), "{error}");
+    }
+
+    #[test]
+    fn mutants_have_numbers() {
+        assert_eq!(mutant("M1"), Ok(Mutant::RestoreToStableEnd));
+        assert_eq!(mutant("M14"), Ok(Mutant::RowsWhileOpen));
+        for text in ["", "M0", "M15", "4", "m4"] {
+            assert!(mutant(text).unwrap_err().contains("M1 to M14"), "{text}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod figures;
 mod history;
 mod laps;
 mod membership;
+mod mutants;
 mod names;
 mod partition;
 mod placement;

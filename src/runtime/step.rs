@@ -18,6 +18,7 @@ use super::deadletter::DeadLetter;
 use super::early::{Early, decide_and_send};
 use super::history;
 use super::laps::Laps;
+use super::mutants;
 use super::partition::Partition;
 use super::send;
 use super::take::{Reading, Take, TakeLimits};
@@ -117,7 +118,9 @@ impl Session<'_> {
         laps.end("send");
 
         // 4. Commit: from here on it has happened, whatever becomes of this process.
-        let delivered = self.commit()?;
+        mutants::store_early(self, &decided.batch, &seal)?;
+        let mut delivered = self.commit()?;
+        mutants::seal_late(self.partition, &decided.batch, &seal, &mut delivered)?;
         let [Some(batch_at), Some(event_at)] = delivered.watched else {
             let what = "the commit did not report the offsets of its batch record and its events";
             return Err(KafkaFailure::Doubt(what.to_owned()).into());
@@ -166,7 +169,9 @@ impl Session<'_> {
             send::effect(&mut self.transactions, names, partition, effect)?;
         }
         for letter in dead {
-            send::dead_letter(&mut self.transactions, names, partition, letter)?;
+            if !mutants::dead_letter_outside(self.partition, letter)? {
+                send::dead_letter(&mut self.transactions, names, partition, letter)?;
+            }
         }
         let copy = self.batch_event(seal);
         send::event_to(&mut self.transactions, &names.events(), Some(partition), &copy)?;
@@ -292,6 +297,9 @@ impl Session<'_> {
             let (key, value) = (row.key.as_ref(), row.value.as_deref());
             self.transactions.send(OutRecord { topic: &topic, partition, key, value, headers: &[] })?;
         }
+        if mutants::is_sealed_late() {
+            return Ok(());
+        }
         let record = batch.sealed(seal);
         let (key, value) = (record.key(), record.encode());
         self.transactions.send(OutRecord {
@@ -331,7 +339,7 @@ fn reading<'a>(partition: &'a Partition, defaults: &'a Defaults) -> (Reading<'a>
     (reading, TakeLimits { records: partition.records_max, bytes: partition.bytes_max })
 }
 
-fn checkpoint(seal: &Seal, changelog: NextOffset) -> Checkpoint {
+pub(super) fn checkpoint(seal: &Seal, changelog: NextOffset) -> Checkpoint {
     Checkpoint {
         changelog,
         inputs: seal.inputs.iter().map(|&(_, to)| to).collect(),

@@ -9,6 +9,7 @@
 
 mod cargo;
 mod lint;
+mod mutants;
 mod program;
 mod python;
 mod steps;
@@ -25,6 +26,7 @@ usage: cargo xtask CHORE [ARGUMENTS]
   kafka [...]  build the program and run `yardmaster kafka`
   bench [...]  build the program and run `yardmaster bench`
   lint         format, clippy, tidy
+  mutants [M]  show that the tests find each mistake that a server can be told to make
   test         everything that CI runs";
 
 fn main() -> ExitCode {
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let outcome = match chore.as_str() {
         "demo" | "dev" | "kafka" | "bench" => program::run_program(&chore, &rest),
         "lint" => lint::run_lint(),
+        "mutants" => mutants::run_mutants(&rest),
         "test" => test::run_test(),
         "" | "help" | "-h" | "--help" => {
             eprintln!("{USAGE}");

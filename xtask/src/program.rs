@@ -1,6 +1,8 @@
 //! `demo`, `dev`, `kafka` and `bench`: builds the program, then becomes it, with the arguments passed through.
 
+use std::fs;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -15,4 +17,14 @@ pub(crate) fn run_program(chore: &str, arguments: &[String]) -> Result<()> {
     // Becoming the program, and not waiting for it, gives it the terminal's signals and its own exit code.
     let error = Command::new(&binary).arg(chore).args(arguments).exec();
     Err(error).with_context(|| format!("could not run {}", binary.display()))
+}
+
+/// Builds the program with failpoints and mutants, and puts it beside the one without, which it must not replace.
+pub(crate) fn chaos_program() -> Result<PathBuf> {
+    run(&mut cargo("build --release -p yardmaster --bin yardmaster --features chaos"))?;
+    let built = target_dir().join("release").join("yardmaster");
+    let chaos = built.with_file_name("yardmaster-chaos");
+    // A link would follow the next build.
+    fs::copy(&built, &chaos).with_context(|| format!("could not copy {}", built.display()))?;
+    Ok(chaos)
 }
