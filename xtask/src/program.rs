@@ -1,6 +1,7 @@
-//! `demo`, `dev`, `kafka` and `bench`: builds the program, then becomes it, with the arguments passed through.
+//! `demo`, `dev` and `kafka`: builds the program, then becomes it, with the arguments passed through.
 
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -9,10 +10,15 @@ use crate::cargo::{announce_cold_build, cargo, run, target_dir};
 
 /// Builds `yardmaster` and replaces this process with `yardmaster CHORE ARGUMENTS`.
 pub(crate) fn run_program(chore: &str, arguments: &[String]) -> Result<()> {
-    announce_cold_build();
-    run(&mut cargo("build --release -p yardmaster --bin yardmaster"))?;
-    let binary = target_dir().join("release").join("yardmaster");
+    let binary = build_program()?;
     // Becoming the program, and not waiting for it, gives it the terminal's signals and its own exit code.
     let error = Command::new(&binary).arg(chore).args(arguments).exec();
     Err(error).with_context(|| format!("could not run {}", binary.display()))
+}
+
+/// Builds `yardmaster`; returns where it lies.
+pub(crate) fn build_program() -> Result<PathBuf> {
+    announce_cold_build();
+    run(&mut cargo("build --release -p yardmaster --bin yardmaster"))?;
+    Ok(target_dir().join("release").join("yardmaster"))
 }
