@@ -24,6 +24,7 @@ mod reading;
 mod replies;
 mod schemas;
 mod scripted;
+mod settings;
 mod tasks;
 mod tidy;
 mod top;
