@@ -4,6 +4,7 @@ mod channels;
 mod clock;
 mod deadletter;
 mod early;
+mod fences;
 mod figures;
 mod history;
 mod laps;
@@ -22,6 +23,7 @@ mod standbys;
 mod step;
 mod take;
 mod waiters;
+mod watchdog;
 
 pub use clock::wall;
 pub use names::Names;

@@ -67,6 +67,11 @@ impl Processor {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
+    /// Whether it was: nobody asked it to end.
+    pub(super) fn was_fenced(&self) -> bool {
+        self.is_over() && !self.partition.is_stopping()
+    }
+
     /// Asks the thread to stop after its batch; [`Processor::join`] waits for it.
     pub(super) fn ask_to_stop(&self) {
         self.partition.stop.store(true, Ordering::Relaxed);
@@ -117,7 +122,7 @@ fn run(partition: &Partition, conn: &Connection, stores: &StoreSettings, setting
                 tracing::warn!(partition = partition.number, %error, "the store can't be opened, trying again");
                 rebuilds += u32::from(matches!(error, StateError::Rebuild(_)));
                 partition.metrics.recovered(partition.number, "store");
-                thread::sleep(pause);
+                partition.pause(pause);
                 pause = (pause * 2).min(PAUSE_MAX);
             }
         }
@@ -227,7 +232,7 @@ fn sessions(
         if began.elapsed() > GOOD_SESSION {
             pause = PAUSE_MIN;
         }
-        thread::sleep(pause);
+        partition.pause(pause);
         pause = (pause * 2).min(PAUSE_MAX);
     }
     Ok(End::Stopped)

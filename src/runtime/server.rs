@@ -12,13 +12,15 @@ use tokio::sync::watch;
 use yardmaster_state::{BlockCache, NextOffset, fail_point};
 
 use super::channels::{TopicWork, work};
+use super::fences::{self, Fences};
 use super::membership::{ANNOUNCE_EVERY, Announcement, Membership};
 use super::names::Names;
 use super::partition::Partition;
 use super::processor::{Processor, StoreSettings};
 use super::registry::{Committed, Registry};
+use super::watchdog::watch;
 use crate::config::Config;
-use crate::kafka::{Connection, KafkaFailure, Submitter, Topics, topic_ids};
+use crate::kafka::{Connection, KafkaFailure, Submitter, Topics, check_broker, topic_ids};
 use crate::metrics::Metrics;
 
 /// A processor that was fenced is started again at most this often, while the placement names this instance.
@@ -57,6 +59,7 @@ impl Server {
     pub fn start(config: Config) -> Result<Arc<Self>, KafkaFailure> {
         let connection = config.connection();
         let names = Names::new(&config.namespace);
+        check_broker(&connection)?.iter().for_each(|warning| tracing::warn!("{warning}"));
         let topics = Topics::new(&connection)?;
         for found in topics.ensure(&names.wanted(config.partitions, config.replication))? {
             if found.created {
@@ -77,6 +80,8 @@ impl Server {
         });
         let (sender, queue) = channel::<TopicWork>();
         let names = server.names.clone();
+        let stop = Arc::clone(&server.stop);
+        spawn("watchdog", move || watch(&stop))?;
         spawn("topics", move || work(&topics, &names, &queue))?;
         let shared = Arc::clone(&server);
         let thread = spawn("placement", move || Owner::new(shared, sender, ids).follow())?;
@@ -109,6 +114,7 @@ struct Owner {
     stores: StoreSettings,
     running: BTreeMap<i32, (Processor, Instant)>,
     waiting: BTreeMap<i32, Instant>,
+    fences: Fences,
     incarnation: String,
     announced_at: Option<Instant>,
 }
@@ -127,6 +133,7 @@ impl Owner {
             stores,
             running: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            fences: Fences::default(),
             incarnation: ulid::Ulid::generate().to_string(),
             announced_at: None,
         }
@@ -197,12 +204,17 @@ impl Owner {
             self.running.iter().filter(|(_, it)| is_over(it)).map(|(partition, _)| *partition).collect();
         for partition in over {
             if let Some((processor, _)) = self.running.remove(&partition) {
+                let was_fenced = processor.was_fenced() && own.contains(&partition);
                 processor.join();
+                if was_fenced {
+                    self.meet_fence(partition, membership);
+                }
             }
         }
+        self.fences.placed(&own);
         self.waiting.retain(|partition, _| own.contains(partition));
         for partition in own {
-            if self.running.contains_key(&partition) {
+            if self.running.contains_key(&partition) || self.fences.is_left(partition) {
                 continue;
             }
             let since = *self.waiting.entry(partition).or_insert_with(Instant::now);
@@ -211,6 +223,15 @@ impl Owner {
             }
             self.waiting.remove(&partition);
             self.start(partition, membership.epoch());
+        }
+    }
+
+    /// Two living processes must not take a partition from each other for ever.
+    fn meet_fence(&mut self, partition: i32, membership: &Membership) {
+        if !self.fences.met(partition, Instant::now()) {
+            let id = self.server.names.transactional_id(partition);
+            let claimant = membership.claimant(partition);
+            tracing::error!(partition, "{}", fences::words(&id, membership.epoch(), claimant.as_deref()));
         }
     }
 

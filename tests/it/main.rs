@@ -12,6 +12,7 @@ mod commands;
 mod deploy;
 mod doors;
 mod faults;
+mod fencing;
 mod identity;
 mod instances;
 mod kills;
