@@ -23,6 +23,7 @@ mod outside;
 mod poison;
 mod reading;
 mod replies;
+mod restoring;
 mod schemas;
 mod scripted;
 mod settings;
