@@ -27,6 +27,7 @@ mod restoring;
 mod schemas;
 mod scripted;
 mod settings;
+mod shutdown;
 mod tasks;
 mod tidy;
 mod top;
