@@ -1,7 +1,9 @@
 //! When things happen: processors, each a thread over one partition, and the placement that says which of them run here.
 
+mod announcement;
 mod channels;
 mod clock;
+mod cluster;
 mod deadletter;
 mod early;
 mod figures;
@@ -10,22 +12,28 @@ mod laps;
 mod membership;
 mod mutants;
 mod names;
+mod opened;
+mod owner;
 mod partition;
 mod placement;
 mod pools;
 mod processor;
 mod registry;
+mod roster;
 mod send;
 mod server;
 mod session;
+mod standby;
 mod standbys;
 mod step;
 mod take;
 mod waiters;
 
+pub use announcement::Progress;
 pub use clock::wall;
+pub use cluster::{Cluster, ClusterView, InstanceView, PartitionView, Wish};
 pub use names::Names;
-pub use placement::place;
+pub use placement::{Candidate, Place, Situation, Standing, place};
 pub use pools::{in_key_order, pool_after};
 pub use registry::{Committed, Location, OwnedPartition, Registry};
 pub use server::Server;
