@@ -27,7 +27,7 @@ use yardmaster_topologies::wire::BadReason;
 
 pub use bounded::OVERFLOW;
 pub use document::document;
-pub use live::{Live, PoolFigures, QueueFigures, StoreFigures};
+pub use live::{Live, PoolFigures, QueueFigures, StandbyFigures, StoreFigures};
 pub use names::ALL;
 pub use recorder::{PHASES, Recorder};
 pub use requests::Requests;

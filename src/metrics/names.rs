@@ -105,6 +105,14 @@ metrics! {
         CHANGELOG_END Gauge "yardmaster_changelog_end_offset" [partition] "offset"
             "The next offset of the changelog after the last committed batch.";
     }
+    "Standbys" {
+        STANDBYS Gauge "yardmaster_standby_partitions" [] "partitions"
+            "Copies of others' partitions that are kept here and have caught up once.";
+        STANDBY_LAG Gauge "yardmaster_standby_lag_records" [partition] "records"
+            "Offsets of the changelog that a copy has still to read: its end, as last heard of, minus the position.";
+        STANDBY_AGE Gauge "yardmaster_standby_lag_seconds" [partition] "seconds"
+            "How old the last batch in a copy is while it is behind; 0 when it has everything.";
+    }
     "Stores" {
         STORE_ROWS Gauge "yardmaster_store_rows" [partition class] "rows"
             "Rows of a store by class (logged, index, history), as RocksDB estimates them.";

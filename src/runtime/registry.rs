@@ -10,6 +10,7 @@ use yardmaster_topologies::driver::CommandInput;
 use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::id::{Pool, RequestId};
 
+use super::cluster::Cluster;
 use super::restores::Restores;
 use super::standbys::Standbys;
 use super::waiters::{Asked, Waiter, Waiters};
@@ -87,6 +88,7 @@ pub struct Registry {
     elsewhere: RwLock<BTreeMap<i32, String>>,
     standbys: Standbys,
     restores: Restores,
+    cluster: Cluster,
     waiters: Waiters,
     /// When the placement was last seen.
     placed_at: RwLock<Option<Instant>>,
@@ -102,6 +104,7 @@ impl Registry {
             elsewhere: RwLock::default(),
             standbys: Standbys::default(),
             restores: Restores::default(),
+            cluster: Cluster::default(),
             waiters: Waiters::default(),
             placed_at: RwLock::default(),
         }
@@ -148,6 +151,12 @@ impl Registry {
     #[must_use]
     pub fn restores(&self) -> &Restores {
         &self.restores
+    }
+
+    /// The cluster as it is seen here, and what operators want of it.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
     /// A partition is restored and processes from now on.

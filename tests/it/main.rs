@@ -11,6 +11,7 @@ mod cluster;
 mod commands;
 mod deploy;
 mod doors;
+mod failover;
 mod faults;
 mod fencing;
 mod identity;
