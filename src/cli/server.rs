@@ -12,7 +12,7 @@ use super::signals::EndOrders;
 use crate::config::Config;
 use crate::http;
 use crate::logs;
-use crate::runtime::Server;
+use crate::runtime::{DataLoss, Server};
 use crate::trace;
 
 /// A graceful stop commits, hands over and ends what is open; all of it together must not hang its user.
@@ -60,6 +60,9 @@ pub(crate) struct ConfigArgs {
 pub(crate) struct Arguments {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Go on behind input records that are gone, TOPIC:PARTITION:FROM-TO exactly as the halted server printed it: once.
+    #[arg(long, value_name = "TOPIC:PARTITION:FROM-TO")]
+    accept_data_loss: Vec<DataLoss>,
     /// End when stdin ends.
     #[arg(long, hide = true)]
     follow_stdin: bool,
@@ -94,7 +97,8 @@ impl ConfigArgs {
 
 /// Until SIGTERM or Ctrl-C.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    let config = arguments.config.load()?;
+    let mut config = arguments.config.load()?;
+    config.accepted_losses.clone_from(&arguments.accept_data_loss);
     trace::start(&config.otel_endpoint, "server", &config.instance_id)?;
     let orders = EndOrders::listen()?;
     if arguments.follow_stdin {

@@ -34,6 +34,17 @@ pub(crate) struct Readiness {
     elsewhere: BTreeMap<i32, String>,
     /// Those that move or are being restored.
     moving: Vec<i32>,
+    /// Of those that are placed here: what holds them, and the way out.
+    halted: BTreeMap<i32, HaltView>,
+}
+
+/// Why a partition stands still.
+#[derive(Debug, Serialize, ToSchema)]
+struct HaltView {
+    /// topics, directory, too_new, input_lost, changelog_lost, damaged, or no_space.
+    cause: &'static str,
+    /// What was found, what was expected, and what to do.
+    detail: String,
 }
 
 /// A partition that is served here.
@@ -95,7 +106,12 @@ pub(crate) async fn readyz(State(app): State<App>, stranger: Option<Extension<St
     if stranger.is_some() {
         return (status, Json(Ready { ready })).into_response();
     }
-    let body = Readiness { ready, following, partitions: registry.partitions(), owned, elsewhere, moving };
+    let halts = registry.halts().into_iter();
+    let halted = halts
+        .map(|(partition, halt)| (partition, HaltView { cause: halt.cause.name(), detail: halt.text }))
+        .collect();
+    let partitions = registry.partitions();
+    let body = Readiness { ready, following, partitions, owned, elsewhere, moving, halted };
     (status, Json(body)).into_response()
 }
 

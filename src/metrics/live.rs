@@ -58,6 +58,8 @@ pub struct Live {
     pub stores: Vec<StoreFigures>,
     /// Partitions by place: here, elsewhere, moving.
     pub places: [(&'static str, usize); 3],
+    /// Partitions that are placed here and stand still, each with its cause.
+    pub halts: Vec<(i32, &'static str)>,
     /// Whether the placement was seen lately.
     pub is_following: bool,
 }
@@ -69,6 +71,7 @@ impl Default for Live {
             queues: Largest::new(QUEUES_MAX),
             stores: Vec::new(),
             places: [("here", 0), ("elsewhere", 0), ("moving", 0)],
+            halts: Vec::new(),
             is_following: false,
         }
     }
@@ -141,6 +144,9 @@ impl Live {
         }
         for (place, count) in self.places {
             out.gauge(&names::PARTITIONS, &[place], count as f64);
+        }
+        for (partition, cause) in &self.halts {
+            out.gauge(&names::HALTED, &[partition.to_string().as_str(), cause], 1.0);
         }
         out.gauge(&names::FOLLOWING, &[], f64::from(u8::from(self.is_following)));
     }

@@ -24,17 +24,18 @@ const CHUNK: usize = 2_000;
 struct Events {
     topic: String,
     partition: i32,
-    stop: Arc<AtomicBool>,
+    /// The processor stops, or closes the store, which must not be open any more then.
+    ends: [Arc<AtomicBool>; 2],
 }
 
 impl Events {
     fn of(partition: &Partition) -> Self {
-        let (topic, stop) = (partition.names.events(), Arc::clone(&partition.stop));
-        Self { topic, partition: partition.number, stop }
+        let ends = [Arc::clone(&partition.stop), Arc::clone(&partition.closing)];
+        Self { topic: partition.names.events(), partition: partition.number, ends }
     }
 
     fn is_stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.ends.iter().any(|end| end.load(Ordering::Relaxed))
     }
 }
 

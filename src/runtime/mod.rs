@@ -2,13 +2,17 @@
 
 mod channels;
 mod clock;
+mod data_loss;
 mod deadletter;
 mod early;
 mod figures;
+mod halt;
 mod history;
+mod identity;
 mod laps;
 mod membership;
 mod names;
+mod opened;
 mod partition;
 mod placement;
 mod pools;
@@ -17,12 +21,15 @@ mod registry;
 mod send;
 mod server;
 mod session;
+mod space;
 mod standbys;
 mod step;
 mod take;
 mod waiters;
 
 pub use clock::wall;
+pub use data_loss::DataLoss;
+pub use halt::{Halt, HaltCause};
 pub use names::Names;
 pub use placement::place;
 pub use pools::{in_key_order, pool_after};

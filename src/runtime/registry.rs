@@ -10,6 +10,7 @@ use yardmaster_topologies::driver::CommandInput;
 use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::id::{Pool, RequestId};
 
+use super::halt::Halt;
 use super::standbys::Standbys;
 use super::waiters::{Asked, Waiter, Waiters};
 use crate::kafka::partition_of;
@@ -86,6 +87,8 @@ pub struct Registry {
     elsewhere: RwLock<BTreeMap<i32, String>>,
     standbys: Standbys,
     waiters: Waiters,
+    /// Why partitions that are placed here stand still.
+    halts: RwLock<BTreeMap<i32, Halt>>,
     /// When the placement was last seen.
     placed_at: RwLock<Option<Instant>>,
 }
@@ -100,6 +103,7 @@ impl Registry {
             elsewhere: RwLock::default(),
             standbys: Standbys::default(),
             waiters: Waiters::default(),
+            halts: RwLock::default(),
             placed_at: RwLock::default(),
         }
     }
@@ -141,9 +145,26 @@ impl Registry {
         &self.standbys
     }
 
+    /// Partitions that are placed here and stand still, with the reason.
+    #[must_use]
+    pub fn halts(&self) -> BTreeMap<i32, Halt> {
+        self.halts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A partition stands still.
+    pub fn halt(&self, partition: i32, halt: Halt) {
+        self.halts.write().unwrap_or_else(PoisonError::into_inner).insert(partition, halt);
+    }
+
+    /// What held a partition is over.
+    pub fn go_on(&self, partition: i32) {
+        self.halts.write().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+    }
+
     /// A partition is restored and processes from now on.
     pub fn add(&self, owned: OwnedPartition) {
         let partition = owned.partition;
+        self.go_on(partition);
         self.owned.write().unwrap_or_else(PoisonError::into_inner).insert(partition, Arc::new(owned));
     }
 

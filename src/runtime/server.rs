@@ -9,16 +9,17 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use yardmaster_state::{BlockCache, NextOffset};
+use yardmaster_state::{BlockCache, NextOffset, StateDirectory};
 
 use super::channels::{TopicWork, work};
+use super::identity::Identity;
 use super::membership::{ANNOUNCE_EVERY, Announcement, Membership};
 use super::names::Names;
 use super::partition::Partition;
 use super::processor::{Processor, StoreSettings};
 use super::registry::{Committed, Registry};
 use crate::config::Config;
-use crate::kafka::{Connection, KafkaFailure, Submitter, Topics, topic_ids};
+use crate::kafka::{Connection, KafkaFailure, Submitter, Topics};
 use crate::metrics::Metrics;
 
 /// A processor that was fenced is started again at most this often, while the placement names this instance.
@@ -55,6 +56,11 @@ impl Server {
     /// # Errors
     /// When Kafka can't be reached, or a topic is not as it must be: the message says what to do.
     pub fn start(config: Config) -> Result<Arc<Self>, KafkaFailure> {
+        StateDirectory::probe(&config.state_dir).map_err(|error| {
+            KafkaFailure::Fatal(format!(
+                "state_dir can't hold state: {error}. It must be a directory on a disk that this user may write on"
+            ))
+        })?;
         let connection = config.connection();
         let names = Names::new(&config.namespace);
         let topics = Topics::new(&connection)?;
@@ -63,7 +69,7 @@ impl Server {
                 tracing::info!(topic = found.name, "created");
             }
         }
-        let ids = topic_ids(&connection, &[names.tasks(), names.status(), names.changelog()])?;
+        let identity = Identity::open(&connection, &names, &config)?;
         let submitter = Arc::new(Submitter::new(&connection, &names.tasks(), config.partitions)?);
         let server = Arc::new(Self {
             registry: Arc::new(Registry::new(config.partitions)),
@@ -78,8 +84,10 @@ impl Server {
         let (sender, queue) = channel::<TopicWork>();
         let names = server.names.clone();
         spawn("topics", move || work(&topics, &names, &queue))?;
+        let (watched, stop) = (Arc::clone(&identity), Arc::clone(&server.stop));
+        spawn("identity", move || watched.watch(&stop))?;
         let shared = Arc::clone(&server);
-        let thread = spawn("placement", move || Owner::new(shared, sender, ids).follow())?;
+        let thread = spawn("placement", move || Owner::new(shared, sender, identity).follow())?;
         *server.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(thread);
         Ok(server)
     }
@@ -106,6 +114,7 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 struct Owner {
     server: Arc<Server>,
     topics: Sender<TopicWork>,
+    identity: Arc<Identity>,
     stores: StoreSettings,
     running: BTreeMap<i32, (Processor, Instant)>,
     waiting: BTreeMap<i32, Instant>,
@@ -114,16 +123,17 @@ struct Owner {
 }
 
 impl Owner {
-    fn new(server: Arc<Server>, topics: Sender<TopicWork>, ids: BTreeMap<String, String>) -> Self {
+    fn new(server: Arc<Server>, topics: Sender<TopicWork>, identity: Arc<Identity>) -> Self {
         let stores = StoreSettings {
             state_dir: server.config.state_dir.clone(),
             namespace: server.config.namespace.clone(),
-            topics: ids,
+            free_bytes_min: server.config.free_bytes_min,
             cache: BlockCache::new(server.config.store_cache_bytes),
         };
         Self {
             server,
             topics,
+            identity,
             stores,
             running: BTreeMap::new(),
             waiting: BTreeMap::new(),
@@ -236,6 +246,8 @@ impl Owner {
             position,
             epoch: AtomicU64::new(epoch),
             stop: Arc::new(AtomicBool::new(false)),
+            closing: Arc::new(AtomicBool::new(false)),
+            identity: Arc::clone(&self.identity),
         });
         let settings = server.config.settings.clone();
         match Processor::start(partition, server.connection.clone(), self.stores.clone(), settings) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use yardmaster_state::{
-    Checkpoint, KeyWriter, NextOffset, Restore, RestoreReport, StateError, Store, prefix_end, scan_rows,
+    Checkpoint, KeyWriter, NextOffset, Restore, RestoreReport, Store, prefix_end, scan_rows,
 };
 use yardmaster_topologies::driver::Grid;
 use yardmaster_topologies::event::Local;
@@ -46,9 +46,9 @@ pub(super) fn begin<'p>(
     let checkpoint = store.checkpoint()?.unwrap_or_default();
     history::catch_up(partition, conn, &store)?;
     ask_again(partition, store.as_ref())?;
-    let source = inputs(partition, conn, &checkpoint)?;
+    let mut positions = padded(&checkpoint);
+    let (source, mut local) = inputs(partition, conn, checkpoint.sequence == 0, &mut positions)?;
     let known = Grid::settings(store.as_ref())?;
-    let mut local = Vec::new();
     let wanted = with_secret(settings, known.as_ref());
     if known.as_ref() != Some(&wanted) {
         local.push(Local::Configured(Box::new(wanted.clone())));
@@ -61,7 +61,7 @@ pub(super) fn begin<'p>(
         defaults: Defaults::from(&wanted),
         source,
         transactions,
-        checkpoint: Checkpoint { inputs: padded(&checkpoint), ..checkpoint },
+        checkpoint: Checkpoint { inputs: positions, ..checkpoint },
         store,
         more: true,
         heard_at: Instant::now(),
@@ -103,31 +103,34 @@ fn fresh_secret() -> [u8; 32] {
     secret
 }
 
-fn inputs(partition: &Partition, conn: &Connection, checkpoint: &Checkpoint) -> Result<Source, Broken> {
+/// Reads both inputs from their positions on. A position whose records are gone is moved only if a person has accepted that;
+/// the event that records it is returned.
+fn inputs(
+    partition: &Partition,
+    conn: &Connection,
+    is_fresh: bool,
+    positions: &mut [NextOffset],
+) -> Result<(Source, Vec<Local>), Broken> {
     let mut next = [0_i64; 2];
-    for (input, position) in padded(checkpoint).iter().enumerate() {
-        let Some(topic) = partition.inputs.get(input) else {
-            continue;
-        };
+    let mut accepted = Vec::new();
+    for ((topic, position), slot) in partition.inputs.iter().zip(positions).zip(&mut next) {
         let (first, end) = high_watermark(conn, topic, partition.number)?;
-        let is_fresh = checkpoint.sequence == 0;
-        let wanted = if is_fresh { first } else { position.0 };
+        let mut wanted = if is_fresh { first } else { position.0 };
         if wanted < first || wanted > end {
-            return Err(KafkaFailure::Lost {
-                topic: topic.clone(),
-                partition: partition.number,
-                wanted,
-                first,
-                last: end,
-            }
-            .into());
+            let (topic, partition_number) = (topic.clone(), partition.number);
+            let lost = KafkaFailure::Lost { topic, partition: partition_number, wanted, first, last: end };
+            let Some((event, behind)) = partition.identity.accept(&lost) else {
+                return Err(lost.into());
+            };
+            accepted.push(event);
+            wanted = behind;
+            *position = NextOffset(behind);
         }
-        if let Some(slot) = next.get_mut(input) {
-            *slot = wanted;
-        }
+        *slot = wanted;
     }
     let listener = partition.metrics.inputs_listener(partition.number);
-    Ok(Source::open(conn, partition.inputs.clone(), partition.number, next, listener)?)
+    let source = Source::open(conn, partition.inputs.clone(), partition.number, next, listener)?;
+    Ok((source, accepted))
 }
 
 /// Reads the changelog from the store's position to the high watermark.
@@ -136,12 +139,14 @@ fn restore(partition: &Partition, conn: &Connection, store: &dyn Store) -> Resul
     let (first, end) = high_watermark(conn, &topic, partition.number)?;
     let end = NextOffset(end);
     let known = store.checkpoint()?;
-    if let Some(ahead) = known.as_ref().filter(|checkpoint| checkpoint.changelog > end) {
-        // The log was cut or made again. To start over would decide again what was decided: a person has to know.
+    let position = known.as_ref().map_or(0, |known| known.changelog.0);
+    if position > end.0 || position < first {
+        // The log was cut, at its end or at its beginning, which a compacted one keeps. To start over would decide again what
+        // was decided, and rebuild a store without the rows that are gone: a person has to know.
         return Err(KafkaFailure::Lost {
             topic,
             partition: partition.number,
-            wanted: ahead.changelog.0,
+            wanted: position,
             first,
             last: end.0,
         }
@@ -186,12 +191,4 @@ fn stalled(topic: &str, partition: i32, end: NextOffset) -> KafkaFailure {
         "the restore from {topic}-{partition} stands still before its end at {end}: either the log was cut, or a \
          foreign producer holds a transaction open in it"
     ))
-}
-
-/// Whether the store must be set aside and rebuilt from the changelog.
-pub(super) fn needs_rebuild(error: &Broken) -> bool {
-    match error {
-        Broken::State(StateError::Rebuild(_) | StateError::Corrupted(_)) => true,
-        Broken::State(_) | Broken::Kafka(_) => false,
-    }
 }

@@ -24,6 +24,8 @@ mod reading;
 mod replies;
 mod schemas;
 mod scripted;
+mod stale;
+mod storage;
 mod tasks;
 mod tidy;
 mod top;

@@ -45,13 +45,21 @@ impl DiskOptions {
         Self { cache, write_buffer_bytes: 96 << 20, open_files_max: 256, background_threads: 2 }
     }
 
-    pub(super) fn database(&self) -> Options {
-        let mut options = Options::default();
-        options.create_if_missing(true);
-        options.create_missing_column_families(true);
+    /// A store is created only where there is none: RocksDB would put an empty family, or an empty store, in the place of
+    /// one whose files are damaged.
+    pub(super) fn database(&self, create: bool) -> Options {
+        // The bindings have no setter for it.
+        let mut options = Options::default()
+            .get_options_from_string("track_and_verify_wals=true")
+            .expect("RocksDB knows the option");
+        options.create_if_missing(create);
+        options.create_missing_column_families(create);
         options.set_paranoid_checks(true);
         // Rows and checkpoint must be of the same batch after a power loss too.
         options.set_atomic_flush(true);
+        // A log that is damaged ends there, at its tail or in its middle: what was written before is an earlier whole batch,
+        // as its checkpoint says, and nothing behind the damage is taken. A log that is missing between two others is
+        // noticed, since each one names the one before it.
         options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
         options.set_max_total_wal_size(LOG_BYTES_MAX);
         options.set_db_write_buffer_size(self.write_buffer_bytes);

@@ -68,6 +68,14 @@ impl Server {
         server
     }
 
+    /// Starts one that must not start; returns its last words.
+    pub(crate) fn refused(options: &ServerOptions) -> String {
+        let mut server = Self::launch(options, free_port());
+        let code = server.await_end();
+        assert!(code.is_some_and(|code| code != 0), "{code:?}\n{}", server.last_words());
+        server.last_words()
+    }
+
     /// Starts it, on this port.
     fn launch(options: &ServerOptions, port: u16) -> Self {
         let dir = run_dir().join(&options.namespace).join(&options.name);
