@@ -37,6 +37,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::chaos;
 use crate::logs;
 use crate::worker::{GUARD_COMMAND, guard_groups};
 use failure::{Failure, Outcome};
@@ -136,6 +137,10 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     logs::start();
     abort_on_panic();
+    if let Err(error) = chaos::start() {
+        output::say(&format!("yardmaster: {error}"));
+        return ExitCode::from(2);
+    }
     run(cli)
 }
 

@@ -126,6 +126,7 @@ pub(crate) fn start(config: Config) -> Result<Running, Failure> {
         token_file: config.http_token_file.clone(),
         insecure: config.http_insecure,
         advertise: config.http_advertise.clone(),
+        peers: config.http_peers.clone(),
     };
     let listen = config.http_listen;
     http::admit(&access, listen).map_err(|error| Failure::Usage(error.to_string()))?;

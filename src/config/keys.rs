@@ -2,6 +2,7 @@
 
 use super::Config;
 use super::parse::{millis, number};
+use crate::http::Peers;
 use crate::logs::LogFormat;
 
 /// One key of the configuration.
@@ -84,6 +85,12 @@ pub const KEYS: &[Key] = &[
         "",
         "file of bearer tokens, one a line (--token-file); needed for any address but loopback",
         |c, v| c.http_token_file = (!v.is_empty()).then(|| v.into())
+    ),
+    key!(
+        "http.peers",
+        "",
+        "hosts, addresses and networks (10.0.0.0/8) of other instances, comma separated: no other announced URL is asked; when empty private networks, and loopback where http.advertise is on it",
+        |c, v| c.http_peers = Peers::parse(v)?
     ),
     key!(
         "http.insecure",

@@ -15,6 +15,7 @@ use std::time::Duration;
 use yardmaster_topologies::settings::{Limits, Settings};
 use yardmaster_topologies::time::Millis;
 
+use crate::http::Peers;
 use crate::logs::LogFormat;
 use crate::runtime::DataLoss;
 
@@ -94,6 +95,8 @@ pub struct Config {
     pub http_advertise: String,
     /// `http.token_file`.
     pub http_token_file: Option<PathBuf>,
+    /// `http.peers`.
+    pub http_peers: Peers,
     /// `http.insecure`.
     pub http_insecure: bool,
     /// `log.format`.
@@ -295,6 +298,7 @@ impl Config {
             http_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             http_advertise: String::new(),
             http_token_file: None,
+            http_peers: Peers::default(),
             http_insecure: false,
             log_format: LogFormat::default(),
             otel_endpoint: String::new(),

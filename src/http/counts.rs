@@ -9,11 +9,12 @@ use yardmaster_topologies::id::Pool;
 use yardmaster_topologies::job::{CounterKey, Dimension};
 use yardmaster_topologies::tables::CounterTable;
 
-use super::locate::{caught_up, read};
+use super::locate::read;
 use super::page::{LEFT_OUT, Page, SMALL_ROW};
 use super::params::{Names, Params, path_name};
 use super::parts::App;
 use super::problem::{Answer, Problem};
+use super::stale::readable;
 use super::views::{Numbers, QueueView, TagView};
 
 /// A page of queues.
@@ -58,7 +59,7 @@ pub(crate) async fn queues(
 ) -> Answer<Json<QueuePage>> {
     let pool = path_name("pool", &pool, Pool::parse)?;
     let mut page = Page::take(&mut params)?;
-    let owned = caught_up(&app, &pool, &uri, &mut params).await?;
+    let owned = readable(&app, &pool, &uri, &mut params).await?;
     params.finish()?;
     read(&owned, move |view| {
         let queues = queue_views(view, &pool, &mut page)?;
@@ -83,7 +84,7 @@ pub(crate) async fn tags(
 ) -> Answer<Json<TagPage>> {
     let pool = path_name("pool", &pool, Pool::parse)?;
     let mut page = Page::take(&mut params)?;
-    let owned = caught_up(&app, &pool, &uri, &mut params).await?;
+    let owned = readable(&app, &pool, &uri, &mut params).await?;
     params.finish()?;
     read(&owned, move |view| {
         let tags = tag_views(view, &pool, &mut page)?;

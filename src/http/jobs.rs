@@ -10,12 +10,13 @@ use yardmaster_topologies::id::{JobId, Pool};
 use yardmaster_topologies::job::JobRow;
 use yardmaster_topologies::tables::{JobCancelTable, JobTable};
 
-use super::locate::{caught_up, read};
+use super::locate::read;
 use super::page::{LEFT_OUT, Page, SMALL_ROW};
 use super::params::{Names, Params, behind, decoded, path_name};
 use super::parts::App;
 use super::problem::{Answer, Problem};
 use super::results::results;
+use super::stale::readable;
 use super::views::{JobView, job_state};
 
 /// A page of jobs.
@@ -53,7 +54,7 @@ pub(crate) async fn jobs(
         return Err(Problem::bad_field("state", "a job is ACTIVE or DONE").remedy("use one of these"));
     }
     let mut page = Page::take(&mut params)?;
-    let owned = caught_up(&app, &pool, &uri, &mut params).await?;
+    let owned = readable(&app, &pool, &uri, &mut params).await?;
     params.finish()?;
     read(&owned, move |view| {
         let mut jobs = Vec::new();
@@ -105,7 +106,7 @@ pub(crate) async fn one(
     job: JobId,
     mut params: Params,
 ) -> Answer<Json<JobView>> {
-    let owned = caught_up(&app, &pool, &uri, &mut params).await?;
+    let owned = readable(&app, &pool, &uri, &mut params).await?;
     params.finish()?;
     let kept_ms = app.parts.settings.job_kept.0;
     read(&owned, move |view| match read_row::<JobTable>(view, &(pool.clone(), job.clone()))? {

@@ -1,6 +1,5 @@
 //! From a pool to its store: here, at another instance (421 with its address), or on its way (503).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::http::{StatusCode, Uri, header};
@@ -16,26 +15,19 @@ use super::problem::{Answer, Problem};
 pub(crate) fn owned(app: &App, pool: &Pool, uri: &Uri) -> Answer<Arc<OwnedPartition>> {
     match app.parts.registry.locate(pool) {
         Location::Here(owned) => Ok(owned),
-        Location::Elsewhere(owner) => Err(elsewhere(uri, &format!("pool {pool}"), &BTreeSet::from([owner]))),
+        Location::Elsewhere(owner) => Err(elsewhere(uri, &format!("pool {pool}"), &owner)),
         Location::Moving => Err(moving(&format!("pool {pool}"))),
     }
 }
 
-/// Others serve it: who asks is sent there.
-pub(crate) fn elsewhere(uri: &Uri, what: &str, owners: &BTreeSet<String>) -> Problem {
-    let shown = owners.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    let detail = format!("{what} is served by another instance: {shown}");
-    let problem =
-        Problem::new(StatusCode::MISDIRECTED_REQUEST, "elsewhere", "Another instance has it", detail)
-            .with("owners", owners);
+/// Another instance serves it. `forward.rs` asks there; who asks itself is sent there.
+pub(crate) fn elsewhere(uri: &Uri, what: &str, owner: &str) -> Problem {
+    let detail = format!("{what} is served by another instance: {owner}");
     let there = uri.path_and_query().map_or("/", |path| path.as_str());
-    match owners.first().filter(|_| owners.len() == 1) {
-        Some(owner) => problem
-            .remedy("send the same request to the address in `Location`")
-            .with("owner", owner)
-            .header(header::LOCATION, &format!("{}{there}", owner.trim_end_matches('/'))),
-        None => problem.remedy("send the same request to each of `owners`, or name the pool"),
-    }
+    Problem::new(StatusCode::MISDIRECTED_REQUEST, "elsewhere", "Another instance has it", detail)
+        .remedy("send the same request to the address in `Location`")
+        .with("owner", owner)
+        .header(header::LOCATION, &format!("{}{there}", owner.trim_end_matches('/')))
 }
 
 /// Nobody serves it at the moment.

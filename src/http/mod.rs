@@ -4,9 +4,12 @@
 //! **Invariant:** every list, body, wait and stream is bounded, and every error says which bound it met.
 
 mod anywhere;
+mod ask;
 mod cancel;
 mod counts;
 mod events;
+mod forward;
+mod gather;
 mod guard;
 mod jobs;
 mod lines;
@@ -17,6 +20,7 @@ mod page;
 mod params;
 mod parts;
 mod patient;
+mod peers;
 mod pools;
 mod position;
 mod probes;
@@ -28,6 +32,7 @@ mod results;
 mod routes;
 mod send;
 mod serve;
+mod stale;
 mod stats;
 mod submit;
 mod submit_plan;
@@ -50,6 +55,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use parts::{Access, CommandSink, EventFeed, EventStream, FeedError, KafkaFeed, Later, Parts};
+pub use peers::Peers;
 pub use problem::Problem;
 pub use serve::{END_TIMEOUT, bind, serve};
 

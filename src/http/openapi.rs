@@ -20,7 +20,8 @@ const OPEN: [&str; 2] = ["/healthz", "/readyz"];
     info(
         title = "yardmaster",
         description = "Hands the tasks of a compute grid to workers and tracks every one of them, exactly once. Errors are \
-                       RFC 9457 problem details. What another instance owns is answered with 421 and its address.",
+                       RFC 9457 problem details. Any instance answers: what another one owns is asked for there, and its \
+                       URL stands in the header yardmaster-answered-by.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(
@@ -90,6 +91,13 @@ fn add(document: &mut Value, place: &str, fields: Value) {
     }
 }
 
+/// Puts an entry into a list of an object.
+fn add_to(object: &mut Value, list: &str, entry: Value) {
+    if let Some(list) = object.get_mut(list).and_then(Value::as_array_mut) {
+        list.push(entry);
+    }
+}
+
 /// Adds what the guard and the limits may answer to an operation, and says that problems are problems.
 fn complete(path: &str, method: &str, operation: &mut Value) {
     let mut common =
@@ -103,6 +111,12 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         common.push(("413", "The body is too large"));
         common.push(("415", "The body must be sent as application/json"));
         common.push(("421", "Another instance has it: see `Location`"));
+        common.push(("504", "Another instance has not answered, and may have done it"));
+    }
+    if method == "get" && path.starts_with("/v1/pools/{pool}/") && !path.ends_with("/results") {
+        let stale = json!({ "name": "stale", "in": "query", "required": false, "schema": { "type": "string" },
+            "description": "`ok`: a copy may answer; yardmaster-stale-records and yardmaster-stale-ms say how far it is behind" });
+        add_to(operation, "parameters", stale);
     }
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else {
         return;

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use yardmaster_topologies::id::{BadName, Pool, TaskId};
 
 use super::problem::{Answer, Problem};
+use super::stale::Way;
 
 /// How many parameters a request may have.
 const PARAMETERS_MAX: usize = 64;
@@ -16,9 +17,10 @@ const LIMIT_DEFAULT: usize = 100;
 pub(crate) const LIMIT_MAX: usize = 1_000;
 
 /// The parameters of a request, taken out one by one.
-#[derive(Debug)]
 pub(crate) struct Params {
     pairs: Vec<(String, String)>,
+    /// The way of the request so far.
+    pub(crate) way: Way,
 }
 
 /// The parts of a path that its route names.
@@ -41,7 +43,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut RequestParts, _: &S) -> Answer<Self> {
-        Self::parse(parts.uri.query().unwrap_or_default())
+        let way = parts.extensions.get::<Way>().cloned().unwrap_or_default();
+        Ok(Self { way, ..Self::parse(parts.uri.query().unwrap_or_default())? })
     }
 }
 
@@ -64,7 +67,7 @@ impl Params {
             };
             pairs.push((text(name)?, text(value)?));
         }
-        Ok(Self { pairs })
+        Ok(Self { pairs, way: Way::default() })
     }
 
     /// All values of a parameter.

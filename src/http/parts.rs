@@ -10,12 +10,15 @@ use yardmaster_topologies::id::Pool;
 use yardmaster_topologies::settings::Settings;
 use yardmaster_topologies::wire::Defaults;
 
+use super::ask::ASKED_MAX;
+use super::peers::Peers;
 use crate::kafka::{Connection, KafkaFailure, Submitter, Tail, stable_ends};
 use crate::metrics::Requests;
 
-pub(crate) use crate::kafka::{Position, TailRecord};
+pub(crate) use crate::kafka::{Position, TailRecord, partition_of};
 pub(crate) use crate::runtime::{
-    Decision, Location, OwnedPartition, Registry, Waiter, in_key_order, pool_after,
+    Behind, Committed, Decision, Location, OwnedPartition, Registry, StandbyPartition, Waiter, in_key_order,
+    pool_after,
 };
 
 /// An answer that comes later.
@@ -122,6 +125,8 @@ pub struct Access {
     pub insecure: bool,
     /// `http.advertise`: its host is allowed in `Host` as well.
     pub advertise: String,
+    /// `http.peers`: the hosts that other instances may have.
+    pub peers: Peers,
 }
 
 /// All that HTTP needs of the rest.
@@ -150,6 +155,8 @@ pub(crate) struct Shared {
     pub(crate) defaults: Defaults,
     /// Places for answers that are streamed.
     pub(crate) streams: Arc<Semaphore>,
+    /// Places for questions to other instances.
+    pub(crate) asking: Arc<Semaphore>,
     /// Becomes true when the server stops.
     pub(crate) shutdown: watch::Receiver<bool>,
 }
@@ -162,6 +169,8 @@ pub(crate) type App = Arc<Shared>;
 impl Shared {
     pub(crate) fn new(parts: Parts, shutdown: watch::Receiver<bool>) -> App {
         let defaults = Defaults::from(&parts.settings);
-        Arc::new(Self { parts, defaults, streams: Arc::new(Semaphore::new(STREAMS_MAX)), shutdown })
+        let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+        let asking = Arc::new(Semaphore::new(ASKED_MAX));
+        Arc::new(Self { parts, defaults, streams, asking, shutdown })
     }
 }

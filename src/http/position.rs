@@ -66,18 +66,26 @@ impl Token {
             },
             () = owned.closed() => return Err(moving(&format!("partition {}", owned.partition))),
         }
-        let reached = owned.committed.borrow().tasks;
-        Err(Problem::later(
-            "not_applied",
-            format!(
-                "partition {} has applied up to offset {reached}, asked for is {offset}, and {} s of waiting were not \
-                 enough",
-                owned.partition,
-                APPLIED_WAIT.as_secs()
-            ),
-        )
-        .field("min_position"))
+        let waited = format!("and {} s of waiting were not enough", APPLIED_WAIT.as_secs());
+        Err(not_applied(owned, offset, &waited))
     }
+
+    /// Whether a copy, which nobody waits for, has applied what this names of its partition.
+    pub(crate) fn reached(&self, copy: &OwnedPartition) -> Answer<()> {
+        match self.0.get(&copy.partition).copied() {
+            Some(offset) if copy.committed.borrow().tasks.0 <= offset => {
+                Err(not_applied(copy, offset, "and this is a copy that is behind its owner"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn not_applied(owned: &OwnedPartition, offset: i64, why: &str) -> Problem {
+    let (partition, reached) = (owned.partition, owned.committed.borrow().tasks);
+    let detail =
+        format!("partition {partition} has applied up to offset {reached}, asked for is {offset}, {why}");
+    Problem::later("not_applied", detail).field("min_position")
 }
 
 /// Whether a partition has applied an offset within a time.

@@ -1,21 +1,22 @@
 //! Reads of the tasks of a pool: one by its id, and lists.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{OriginalUri, State};
-use axum::http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 use yardmaster_topologies::id::{JobId, Pool, QueueName, TaskId, WorkerName};
 use yardmaster_topologies::task::TaskState;
 
-use super::locate::{caught_up, read};
+use super::locate::read;
 use super::lookup::{Found, Horizon, find};
 use super::page::Page;
 use super::params::{Names, Params, behind, decoded, path_name};
-use super::parts::App;
+use super::parts::{App, OwnedPartition};
 use super::problem::{Answer, Problem};
+use super::stale::readable;
 use super::task_list::{Filter, list};
 use super::task_view::{TaskDetail, TaskView};
 
@@ -52,7 +53,7 @@ pub(crate) async fn tasks(
     let pool = path_name("pool", &pool, Pool::parse)?;
     let filter = take_filter(&mut params)?;
     let page = Page::take(&mut params)?;
-    let owned = caught_up(&app, &pool, &uri, &mut params).await?;
+    let owned = readable(&app, &pool, &uri, &mut params).await?;
     params.finish()?;
     let horizon = Horizon::of(&app.parts.settings);
     read(&owned, move |view| list(view, &pool, &filter, page, horizon)).await.map(Json)
@@ -106,22 +107,16 @@ pub(crate) async fn task(
 ) -> Answer<Json<TaskDetail>> {
     let (pool, raw) = behind(uri.path(), "tasks")?;
     let id = path_name("id", &decoded("id", raw)?, TaskId::parse)?;
-    let found = found(&app, &pool, &id, &uri, &mut params).await?;
+    let owned = readable(&app, &pool, &uri, &mut params).await?;
+    let found = found(&app, &owned, &pool, &id).await?;
     params.finish()?;
     Ok(Json(found.detail(&pool, &id)))
 }
 
 /// What is known of a task; a 404 when nothing is.
-pub(crate) async fn found(
-    app: &App,
-    pool: &Pool,
-    id: &TaskId,
-    uri: &Uri,
-    params: &mut Params,
-) -> Answer<Found> {
-    let owned = caught_up(app, pool, uri, params).await?;
+pub(crate) async fn found(app: &App, owned: &Arc<OwnedPartition>, pool: &Pool, id: &TaskId) -> Answer<Found> {
     let horizon = Horizon::of(&app.parts.settings);
     let (in_pool, wanted) = (pool.clone(), id.clone());
-    let found = read(&owned, move |view| find(view, &in_pool, &wanted, horizon)).await?;
+    let found = read(owned, move |view| find(view, &in_pool, &wanted, horizon)).await?;
     found.ok_or_else(|| horizon.not_found(&format!("task {pool}/{id}")))
 }

@@ -6,6 +6,7 @@ use yardmaster_topologies::event::Action;
 use yardmaster_topologies::id::{Pool, TaskId};
 use yardmaster_topologies::wire::{RefusedReason, SpecJson};
 
+use super::locate::caught_up;
 use super::lookup::Found;
 use super::params::Params;
 use super::parts::App;
@@ -31,7 +32,8 @@ pub(crate) async fn requeue(
     mut params: Params,
     reason: &str,
 ) -> Answer<Response> {
-    let task = match found(&app, &pool, &id, &uri, &mut params).await? {
+    let owned = caught_up(&app, &pool, &uri, &mut params).await?;
+    let task = match found(&app, &owned, &pool, &id).await? {
         Found::Ended(task, true) => task,
         Found::Ended(task, false) => {
             let detail = format!(

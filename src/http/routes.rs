@@ -17,8 +17,8 @@ use super::parts::App;
 use super::problem::Problem;
 use super::send::BODY_MAX;
 use super::{
-    anywhere, cancel, counts, events, jobs, openapi, pools, probes, read_tasks, stats, submit, windows,
-    workers,
+    anywhere, cancel, counts, events, forward, jobs, openapi, pools, probes, read_tasks, stats, submit,
+    windows, workers,
 };
 use crate::metrics::Requests;
 
@@ -54,6 +54,7 @@ pub(crate) fn router(app: &App, access: Arc<Guard>) -> Router {
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn_with_state(Arc::clone(app), forward::forward))
         .layer(from_fn(bounded))
         .layer(from_fn_with_state(access, guard))
         .layer(CatchPanicLayer::custom(panicked))

@@ -48,16 +48,17 @@ pub(crate) fn new_request_id() -> RequestId {
 /// A body that could be read; a problem otherwise.
 pub(crate) fn body_of(body: Result<Bytes, BytesRejection>) -> Answer<Bytes> {
     body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            "The body is too large",
-            "the body is too large",
-        )
-        .limit(format!("{BODY_MAX} bytes"))
-        .remedy("send several requests"),
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
         _ => Problem::bad_body(rejection.body_text()),
     })
+}
+
+/// A body that is larger than [`BODY_MAX`].
+pub(crate) fn too_large() -> Problem {
+    let words = "the body is too large";
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large", words)
+        .limit(format!("{BODY_MAX} bytes"))
+        .remedy("send several requests")
 }
 
 /// Sends one command and waits for the broker.

@@ -13,11 +13,12 @@ use yardmaster_topologies::tables::{JobTable, WorkerTable};
 
 use super::counts::{numbers_of, queue_views, tag_views};
 use super::jobs::job_view;
-use super::locate::{caught_up, read};
+use super::locate::read;
 use super::page::{Page, SMALL_ROW};
 use super::params::{LIMIT_MAX, Names, Params, path_name};
 use super::parts::App;
 use super::problem::{Answer, Problem};
+use super::stale::readable;
 use super::views::{JobView, Numbers, QueueView, TagView};
 
 /// Exact numbers of one pool, all of one moment.
@@ -58,7 +59,7 @@ pub(crate) async fn stats(
     mut params: Params,
 ) -> Answer<Json<Stats>> {
     let pool = path_name("pool", &pool, Pool::parse)?;
-    let owned = caught_up(&app, &pool, &uri, &mut params).await?;
+    let owned = readable(&app, &pool, &uri, &mut params).await?;
     params.finish()?;
     let partition = owned.partition;
     read(&owned, move |view| {

@@ -1,18 +1,20 @@
 //! `POST /v1/tasks`: one or many, acknowledged by the broker, or with what the processor decided.
 
+use std::collections::BTreeSet;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{OriginalUri, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use yardmaster_topologies::id::Pool;
 
-use super::locate::owned;
+use super::locate::{elsewhere, moving};
 use super::params::Params;
-use super::parts::App;
+use super::parts::{App, Location};
 use super::problem::{Answer, Problem};
 use super::send::{body_of, new_request_id};
-use super::submit_plan::{chunks, warnings};
+use super::submit_plan::{Chunk, chunks, warnings};
 use super::submit_send::send_all;
 use super::submitted::Submitted;
 use super::task_body::{Body, read_tasks};
@@ -57,10 +59,7 @@ pub(crate) async fn submit(
     let commands = chunks.len();
     let mut waiter = None;
     if wait.is_wanted() {
-        for chunk in &chunks {
-            // Who waits must be where the decision is made.
-            owned(&app, &chunk.pool, &uri)?;
-        }
+        at_one_place(&app, &chunks, &uri)?;
         waiter = Some(app.parts.registry.wait_for(request_id.clone(), commands));
     }
     answer.warn(warnings(&app, &chunks).await?);
@@ -73,4 +72,27 @@ pub(crate) async fn submit(
         answer.decide(wait, waiter, commands).await;
     }
     answer.respond(wait, &app.defaults.limits)
+}
+
+/// Who waits must be where the decisions are made, and that must be one instance.
+fn at_one_place(app: &App, chunks: &[Chunk], uri: &Uri) -> Answer<()> {
+    let mut places: BTreeSet<Option<String>> = BTreeSet::new();
+    for Chunk { pool, .. } in chunks {
+        places.insert(match app.parts.registry.locate(pool) {
+            Location::Here(_) => None,
+            Location::Elsewhere(owner) => Some(owner),
+            Location::Moving => return Err(moving(&format!("pool {pool}"))),
+        });
+    }
+    match (places.pop_first().flatten(), places.is_empty()) {
+        (None, true) => Ok(()),
+        (Some(owner), true) => Err(elsewhere(uri, "what is submitted", &owner)),
+        (_, false) => {
+            let title = "No instance decides about all of it";
+            let detail = "the pools of these tasks are served by several instances, so none can wait for all decisions";
+            Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "several_owners", title, detail)
+                .field("wait")
+                .remedy("nothing was sent: send one request for each pool, or leave `wait` out"))
+        }
+    }
 }

@@ -17,6 +17,13 @@ const WAIT_MS_MAX: u64 = 20_000;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wait(Option<Duration>);
 
+/// How long a request with this query waits for a decision, at most; what is wrong with it is for its handler to say.
+pub(crate) fn wait_of(query: &str) -> Duration {
+    let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let ms = value("wait_ms").and_then(|ms| ms.parse().ok()).unwrap_or(WAIT_MS).min(WAIT_MS_MAX);
+    Duration::from_millis(if value("wait").is_some() { ms } else { 0 })
+}
+
 impl Wait {
     /// Takes `wait` and `wait_ms` out of a request.
     pub(crate) fn take(params: &mut Params) -> Answer<Self> {

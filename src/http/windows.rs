@@ -12,11 +12,12 @@ use yardmaster_topologies::id::{Pool, QueueName};
 use yardmaster_topologies::time::WallMs;
 use yardmaster_topologies::window::{Happened, Tally, WindowRow, WindowSize, windows_of};
 
-use super::locate::{caught_up, read};
+use super::locate::read;
 use super::lookup::wall_now;
 use super::params::{Names, Params, path_name};
 use super::parts::App;
 use super::problem::{Answer, Problem};
+use super::stale::readable;
 
 /// The last millisecond of the year 9999.
 const MOMENT_MAX: u64 = 253_402_300_799_999;
@@ -116,7 +117,7 @@ pub(crate) async fn windows(
 ) -> Answer<Json<WindowPage>> {
     let pool = path_name("pool", &pool, Pool::parse)?;
     let wanted = take_wanted(&mut params)?;
-    let owned = caught_up(&app, &pool, &uri, &mut params).await?;
+    let owned = readable(&app, &pool, &uri, &mut params).await?;
     params.finish()?;
     read(&owned, move |view| page(view, &pool, &wanted)).await.map(Json)
 }

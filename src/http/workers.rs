@@ -12,12 +12,13 @@ use yardmaster_topologies::id::{Pool, WorkerName};
 use yardmaster_topologies::tables::{ByWorkerTable, LeaseTable, WorkerTable};
 use yardmaster_topologies::worker::{WorkerRow, WorkerState};
 
-use super::locate::{caught_up, read};
+use super::locate::read;
 use super::page::{LEFT_OUT, Page, SMALL_ROW};
 use super::params::{LIMIT_MAX, Names, Params, path_name};
 use super::parts::App;
 use super::problem::{Answer, Problem};
 use super::send::{Sent, order};
+use super::stale::readable;
 use super::views::WorkerView;
 
 const STATES: [WorkerState; 5] =
@@ -76,7 +77,7 @@ pub(crate) async fn workers(
         })?);
     }
     let mut page = Page::take(&mut params)?;
-    let owned = caught_up(&app, &pool, &uri, &mut params).await?;
+    let owned = readable(&app, &pool, &uri, &mut params).await?;
     params.finish()?;
     read(&owned, move |view| {
         let mut workers = Vec::new();
@@ -109,7 +110,7 @@ pub(crate) async fn worker(
     mut params: Params,
 ) -> Answer<Json<WorkerDetail>> {
     let (pool, worker) = names(&pool, &worker)?;
-    let owned = caught_up(&app, &pool, &uri, &mut params).await?;
+    let owned = readable(&app, &pool, &uri, &mut params).await?;
     params.finish()?;
     read(&owned, move |view| {
         let row = read_row::<WorkerTable>(view, &(pool.clone(), worker.clone()))?;

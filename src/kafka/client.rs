@@ -4,6 +4,7 @@
 use std::fmt;
 
 use rdkafka::config::ClientConfig;
+use yardmaster_state::chaos::Mutant;
 
 use super::error::{KafkaFailure, Result};
 
@@ -129,7 +130,7 @@ impl Connection {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "false")
-            .set("auto.offset.reset", "error")
+            .set("auto.offset.reset", if Mutant::SkipLost.is_on() { "latest" } else { "error" })
             .set("isolation.level", isolation)
             .set("check.crcs", "true")
             .set("queued.max.messages.kbytes", "16384")

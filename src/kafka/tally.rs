@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rdkafka::ClientContext;
 use rdkafka::message::Message;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
+use yardmaster_state::fail_point;
 
 use super::error::{code_of, is_missing, is_refusal};
 use super::statistics::{Listener, report};
@@ -86,6 +87,7 @@ impl ProducerContext for Tally {
         match result {
             Ok(message) => {
                 counts.delivered += 1;
+                fail_point!("some_delivered", counts.delivered == 1);
                 let (number, topic) = (opaque / (WATCHED + 1), opaque % (WATCHED + 1));
                 if let Some(watched) = topic.checked_sub(1).and_then(|at| counts.watched.get_mut(at))
                     && watched.is_none_or(|(last, _)| last < number)

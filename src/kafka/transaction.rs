@@ -9,6 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::util::Timeout;
+use yardmaster_state::fail_point;
 
 use super::client::Connection;
 use super::error::{KafkaFailure, Result, code_of, failure, is_fenced, is_missing};
@@ -109,7 +110,9 @@ impl Transactions {
         producer.context().reset();
         let begun = producer.begin_transaction();
         (self.produced, self.bytes) = (0, 0);
-        begun.map_err(|error| self.doubt(&format!("beginning: {error}"), Some(&error)))
+        begun.map_err(|error| self.doubt(&format!("beginning: {error}"), Some(&error)))?;
+        fail_point!("after_begin");
+        Ok(())
     }
 
     /// Queues a record. Blocks only while the queue is full.
@@ -123,6 +126,7 @@ impl Transactions {
         match queue(self.usable()?, &record, opaque) {
             Ok(()) => {
                 self.produced += 1;
+                fail_point!("first_produce_enqueued", self.produced == 1);
                 self.bytes += (record.key.len() + record.value.map_or(0, <[u8]>::len)) as u64;
                 Ok(())
             }
@@ -155,12 +159,15 @@ impl Transactions {
     /// `Fenced` or `Doubt`; then [`Transactions::closed_topics`] may tell why. Claim again.
     pub fn commit_while(&mut self, meanwhile: &mut dyn FnMut() -> bool) -> Result<Delivered> {
         let has_arrived = drain(self.usable()?, meanwhile);
+        fail_point!("after_flush");
         let counts = self.usable()?.context().counts();
         if !has_arrived || counts.failed > 0 || counts.delivered != self.produced {
             return Err(self.undelivered());
         }
+        fail_point!("before_endtxn");
         // Never means what is left of the transaction's timeout; other values may lose track of the state (rdkafka.h).
-        match self.usable()?.commit_transaction(Timeout::Never) {
+        let producer = self.usable()?;
+        match while_unanswered(|| producer.commit_transaction(Timeout::Never)) {
             Ok(()) => Ok(Delivered {
                 watched: counts.watched.map(|last| last.map(|(_, offset)| offset)),
                 records: counts.delivered,
@@ -272,6 +279,33 @@ fn is_unknown(producer: &BaseProducer<Tally>, topic: &str) -> Option<bool> {
     let metadata = producer.client().fetch_metadata(Some(topic), LOOKUP).ok()?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     Some(found.is_none_or(|found| found.error().is_some_and(|error| is_missing(error.into()))))
+}
+
+/// Commits. A test may break the process meanwhile, after it was asked for and before there is an answer; this thread waits
+/// then, so another one passes that place.
+#[cfg(feature = "chaos")]
+fn while_unanswered<T>(commit: impl FnOnce() -> T) -> T {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// The request is out by then, and the broker's answer takes some milliseconds.
+    const REQUEST_OUT: Duration = Duration::from_micros(500);
+    let is_answered = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(REQUEST_OUT);
+            if !is_answered.load(Ordering::SeqCst) {
+                fail_point!("endtxn_sent_no_reply");
+            }
+        });
+        let committed = commit();
+        is_answered.store(true, Ordering::SeqCst);
+        committed
+    })
+}
+
+#[cfg(not(feature = "chaos"))]
+fn while_unanswered<T>(commit: impl FnOnce() -> T) -> T {
+    commit()
 }
 
 /// Serves until nothing is on its way: `flush` would wait in steps of 100 ms. False when a record failed or it took too

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use yardmaster_state::chaos::Mutant;
 
 use super::client::Connection;
 use super::error::{Result, failure};
@@ -32,7 +33,12 @@ pub fn stable_ends(conn: &Connection, topic: &str, partitions: i32) -> Result<Ve
 
 /// A client that can be asked for the watermarks of several partitions.
 pub(super) fn uncommitted(conn: &Connection) -> Result<BaseConsumer> {
-    conn.uncommitted_reader()?.create().map_err(|error| failure("creating a consumer", "", &error))
+    let config = if Mutant::RestoreToStableEnd.is_on() {
+        conn.committed_reader()?
+    } else {
+        conn.uncommitted_reader()?
+    };
+    config.create().map_err(|error| failure("creating a consumer", "", &error))
 }
 
 /// As [`high_watermark`], by a client that exists.

@@ -11,6 +11,7 @@ mod history;
 mod identity;
 mod laps;
 mod membership;
+mod mutants;
 mod names;
 mod opened;
 mod partition;

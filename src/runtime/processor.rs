@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use yardmaster_state::{Checkpoint, DiskStore, StateError, Store, StoreRead as _, set_aside};
+use yardmaster_state::{Checkpoint, DiskStore, StateError, Store, StoreRead as _, fail_point, set_aside};
 use yardmaster_topologies::event::Local;
 use yardmaster_topologies::settings::Settings;
 
@@ -214,6 +214,7 @@ fn with_store(
     if is_sound && let Err(error) = opened.store.flush() {
         tracing::warn!(partition = partition.number, %error, "the store was not flushed: its log has everything");
     }
+    fail_point!("shutdown_before_close");
     let directory = opened.close(partition);
     if partition.is_stopping() {
         // Damage is found again by whoever opens it next.
@@ -254,6 +255,7 @@ fn sessions(
         tracing::warn!(partition = partition.number, error = %broken, "recovering: a new producer, and the store rolled \
              forward from the changelog. Nothing is lost, clients wait meanwhile; if this repeats, look at the broker");
         partition.metrics.recovered(partition.number, "session");
+        fail_point!("producer_recreate_mid");
         if began.elapsed() > GOOD_SESSION {
             pause = PAUSE_MIN;
         }

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use yardmaster_state::{BlockCache, NextOffset, StateDirectory};
+use yardmaster_state::{BlockCache, NextOffset, StateDirectory, fail_point};
 
 use super::channels::{TopicWork, work};
 use super::identity::Identity;
@@ -266,10 +266,14 @@ impl Owner {
         for (processor, _) in std::mem::take(&mut self.running).into_values() {
             processor.join();
         }
-        if let Some(membership) = membership
-            && let Err(error) = membership.announce(&self.announcement(true))
-        {
-            tracing::warn!(%error, "could not say goodbye: others take over after instance.timeout");
+        match membership.map(|membership| membership.announce(&self.announcement(true))) {
+            Some(Ok(())) => {
+                fail_point!("after_release_announced");
+            }
+            Some(Err(error)) => {
+                tracing::warn!(%error, "could not say goodbye: others take over after instance.timeout");
+            }
+            None => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use yardmaster_state::{
-    Checkpoint, KeyWriter, NextOffset, Restore, RestoreReport, Store, prefix_end, scan_rows,
+    Checkpoint, KeyWriter, NextOffset, Restore, RestoreReport, Store, fail_point, prefix_end, scan_rows,
 };
 use yardmaster_topologies::driver::Grid;
 use yardmaster_topologies::event::Local;
@@ -18,6 +18,7 @@ use yardmaster_topologies::worker::WorkerState;
 
 use super::clock::Clock;
 use super::history;
+use super::mutants;
 use super::partition::Partition;
 use super::step::{Broken, Session};
 use super::take::Take;
@@ -39,13 +40,18 @@ pub(super) fn begin<'p>(
         partition.names.transactional_id(partition.number),
         partition.metrics.transactions_listener(partition.number),
     );
+    let early = mutants::watermark_before_fence(partition, conn)?;
+    let old = store.checkpoint()?;
+    fail_point!("claimed_before_init_txn");
     let mut transactions = Transactions::claim_heard(conn, &id, listener)?;
+    fail_point!("after_init_txn_before_restore");
     transactions.watch([partition.names.changelog(), partition.names.events()]);
-    let report = restore(partition, conn, store.as_ref())?;
+    let report = restore(partition, conn, store.as_ref(), early)?;
     let rewrite = report.torn.into_iter().map(|torn| torn.key).collect();
-    let checkpoint = store.checkpoint()?.unwrap_or_default();
+    let checkpoint = mutants::position_of(old, store.checkpoint()?.unwrap_or_default());
     history::catch_up(partition, conn, &store)?;
     ask_again(partition, store.as_ref())?;
+    fail_point!("restore_done_before_resume");
     let mut positions = padded(&checkpoint);
     let (source, mut local) = inputs(partition, conn, checkpoint.sequence == 0, &mut positions)?;
     let known = Grid::settings(store.as_ref())?;
@@ -134,9 +140,17 @@ fn inputs(
 }
 
 /// Reads the changelog from the store's position to the high watermark.
-fn restore(partition: &Partition, conn: &Connection, store: &dyn Store) -> Result<RestoreReport, Broken> {
+fn restore(
+    partition: &Partition,
+    conn: &Connection,
+    store: &dyn Store,
+    early: Option<(i64, i64)>,
+) -> Result<RestoreReport, Broken> {
     let topic = partition.names.changelog();
-    let (first, end) = high_watermark(conn, &topic, partition.number)?;
+    let (first, end) = match early {
+        Some(watermarks) => watermarks,
+        None => high_watermark(conn, &topic, partition.number)?,
+    };
     let end = NextOffset(end);
     let known = store.checkpoint()?;
     let position = known.as_ref().map_or(0, |known| known.changelog.0);

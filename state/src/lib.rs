@@ -17,6 +17,7 @@
 
 mod batch;
 mod changelog;
+pub mod chaos;
 mod checkpoint;
 mod codec;
 mod directory;

@@ -206,7 +206,7 @@ fn input_that_retention_took() {
 /// The accepted losses that the batch records of a changelog's first partition tell of.
 fn audits(changelog: &str) -> Vec<Local> {
     use rdkafka::message::Message as _;
-    let end = crate::checker::end_offsets(&bootstrap(), changelog)[0];
+    let end = yardmaster_checker::end_offsets(&bootstrap(), changelog)[0];
     let consumer = reader(changelog);
     let mut found = Vec::new();
     // The last offset is a commit's marker.
@@ -262,7 +262,7 @@ fn a_changelog_that_was_cut() {
     server.stop();
     let (state, old) = (server.state_dir(), server.state_dir().with_file_name("old"));
     copy(&state, &old);
-    let end = crate::checker::end_offsets(&bootstrap(), &changelog)[0];
+    let end = yardmaster_checker::end_offsets(&bootstrap(), &changelog)[0];
     // Its beginning is gone. A store that has it goes on...
     cut(&changelog, end - 1);
     server.restart();
@@ -277,7 +277,7 @@ fn a_changelog_that_was_cut() {
     // ...nor can one go on that lacks what was committed since.
     server.wipe();
     std::fs::rename(&old, &state).unwrap();
-    cut(&changelog, crate::checker::end_offsets(&bootstrap(), &changelog)[0]);
+    cut(&changelog, yardmaster_checker::end_offsets(&bootstrap(), &changelog)[0]);
     server.restart_unready();
     has(&halted(&server, 0, "changelog_lost"), &[&changelog, "backup"]);
     assert_eq!(accepted(&watch), 2, "what was decided is not decided again");

@@ -1,13 +1,15 @@
-//! Two servers share the partitions; when one is killed the other takes over, and nothing is lost or doubled.
+//! Two servers share the partitions, and either answers for both; when one is killed the other takes over, and nothing is
+//! lost or doubled.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::checker::{must_be_clean, read_all};
 use crate::cluster::{
     Fleet, FleetOptions, Server, ServerOptions, Topic, Watch, await_some, bootstrap, scaled, submit_range,
 };
+use yardmaster_checker::{must_be_clean, read_all};
 
 /// Enough names that both servers own some, wherever the hash puts them.
 const POOLS: usize = 12;
@@ -16,14 +18,13 @@ fn pool(number: usize) -> String {
     format!("pool{number}")
 }
 
-/// What a server says about a pool: 421 when it doesn't own it, 503 while that is not decided.
-fn status_of(server: &Server, number: usize) -> u16 {
-    let answer = server.http.try_get(&format!("/v1/pools/{}/stats", pool(number)));
-    answer.map_or(0, |answer| answer.status)
-}
-
+/// The pools of the partitions that a server has itself, as it says to other servers.
 fn owned(server: &Server) -> Vec<usize> {
-    (0..POOLS).filter(|number| matches!(status_of(server, *number), 200 | 404)).collect()
+    let says = |number: usize| {
+        let asked = server.http.passed_on(&format!("/v1/pools/{}/stats", pool(number)));
+        asked.is_some_and(|answer| matches!(answer.status, 200 | 404))
+    };
+    (0..POOLS).filter(|number| says(*number)).collect()
 }
 
 #[test]
@@ -39,7 +40,7 @@ fn two_instances() {
         (!first.is_empty() && !second.is_empty() && disjoint && first.len() + second.len() == POOLS)
             .then_some(())
     });
-    elsewhere_names_the_owner(&one, &other);
+    either_answers_everything(&one, &other);
     let fleets: Vec<Fleet> = (0..POOLS)
         .map(|number| {
             let mut fleet = FleetOptions::new(&options.namespace, &pool(number));
@@ -57,26 +58,106 @@ fn two_instances() {
     };
     submit(0);
     watch.await_ends(each * POOLS / 3, &other);
+    let theirs = owned(&one);
     one.kill();
     submit(1);
-    await_some("the takeover", || other.last_words(), || (owned(&other).len() == POOLS).then_some(()));
-    watch.await_ends(2 * each * POOLS, &other);
+    never_a_wrong_answer(&other, &theirs);
+    let all = 2 * each * POOLS + 2 * POOLS;
+    watch.await_ends(all, &other);
     drop(fleets);
     let report = must_be_clean(&read_all(&bootstrap(), &options.namespace));
-    assert_eq!((report.accepted, report.refused), (2 * each * POOLS, 0), "{report:?}");
+    assert_eq!((report.accepted, report.refused), (all, 0), "{report:?}");
 }
 
-fn elsewhere_names_the_owner(one: &Server, other: &Server) {
-    let theirs = *owned(other).first().unwrap();
-    let path = format!("/v1/pools/{}/stats", pool(theirs));
-    // 503 until the owner has said that it serves the partition.
-    let answer = await_some(
-        "the owner's address",
-        || one.last_words(),
-        || Some(one.http.get(&path)).filter(|answer| answer.status == 421),
+fn either_answers_everything(one: &Server, other: &Server) {
+    for server in [one, other] {
+        for number in 0..POOLS {
+            let id = format!("{}-{number}", server.options.name);
+            let path = format!("/v1/tasks?wait=applied&wait_ms=20000&pool={}", pool(number));
+            let task = json!({"id": id, "command": ["true"]});
+            let answer = server.http.post(&path, &task);
+            assert_eq!(answer.expect(201)["tasks"][0]["outcome"], "accepted", "{answer:?}");
+        }
+    }
+    let lists: Vec<_> = [one, other].map(|server| server.http.get("/v1/pools").expect(200)).into();
+    assert_eq!(lists[0]["pools"].as_array().unwrap().len(), POOLS, "{}", lists[0]);
+    let names = |list: &serde_json::Value| {
+        let rows = list["pools"].as_array().unwrap().clone();
+        rows.into_iter().map(|row| row["pool"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&lists[0]), names(&lists[1]));
+    for number in 0..POOLS {
+        for server in [one, other] {
+            for by in [one, other] {
+                let id = format!("{}-{number}", by.options.name);
+                let task = server.http.get(&format!("/v1/pools/{}/tasks/{id}", pool(number))).expect(200);
+                assert_eq!(task["id"], id.as_str());
+                assert_eq!(
+                    server.http.get(&format!("/v1/tasks/{id}")).expect(200)["pool"],
+                    pool(number).as_str()
+                );
+            }
+        }
+    }
+}
+
+/// From the kill of the other one on, a server answers for its pools with 503 until it has them, and never with less.
+fn never_a_wrong_answer(server: &Server, theirs: &[usize]) {
+    let (mut served, mut refused) = (0, 0);
+    await_some(
+        "the takeover",
+        || server.last_words(),
+        || {
+            served = 0;
+            for number in theirs {
+                let id = format!("one-{number}");
+                let answer = server.http.get(&format!("/v1/pools/{}/tasks/{id}", pool(*number)));
+                match answer.status {
+                    200 => served += 1,
+                    503 => refused += usize::from(answer.retry_after.is_some()),
+                    status => panic!("{status}: {answer:?}"),
+                }
+            }
+            let list = server.http.get("/v1/pools");
+            match list.status {
+                200 => assert_eq!(list.json()["pools"].as_array().unwrap().len(), POOLS, "{list:?}"),
+                503 => refused += usize::from(list.retry_after.is_some()),
+                status => panic!("{status}: {list:?}"),
+            }
+            (served == theirs.len() && list.status == 200).then_some(())
+        },
     );
-    assert!(answer.content_type.starts_with("application/problem+json"), "{answer:?}");
-    assert_eq!(answer.json()["owner"], other.http.url.as_str(), "{answer:?}");
-    let there = format!("{}/v1/pools/{}/stats", other.http.url, pool(theirs));
-    assert_eq!(answer.location.as_deref(), Some(there.as_str()), "{answer:?}");
+    assert!(refused > 0, "nobody took over, and yet everything was answered");
+}
+
+/// Somebody writes to the topic of instances that he has partitions, at an address that http.peers does not allow.
+#[test]
+fn an_instance_that_only_says_so_is_not_asked() {
+    let server = Server::start(&ServerOptions::new("ghost").with("YARDMASTER_HTTP_PEERS", "127.0.0.1"));
+    let trap = TcpListener::bind("127.0.0.9:0").unwrap();
+    trap.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", trap.local_addr().unwrap());
+    let topic = Topic::new(&server.topic("instances"));
+    let forged = json!({"v": 1, "instance": "zz-ghost", "url": url, "leaving": false,
+        "partitions": (0..8).collect::<Vec<_>>()});
+    await_some(
+        "a pool that is said to be with the ghost",
+        || server.last_words(),
+        || {
+            topic.send(Some(b"zz-ghost"), Some(forged.to_string().as_bytes()));
+            let names_it = |path: &str| {
+                let answer = server.http.get(path);
+                answer.status == 503 && answer.body.contains(&url)
+            };
+            let pools = (0..POOLS).map(|number| format!("/v1/pools/{}/stats", pool(number)));
+            (pools.into_iter().any(|path| names_it(&path)) && names_it("/v1/pools")).then_some(())
+        },
+    );
+    let refused = trap.accept().map(|_| "the ghost was asked");
+    assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    await_some(
+        "the ghost's partitions",
+        || server.last_words(),
+        || (server.http.get("/v1/pools").status == 200).then_some(()),
+    );
 }

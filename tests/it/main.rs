@@ -7,11 +7,11 @@
 )]
 
 mod answers;
-mod checker;
 mod cluster;
 mod commands;
 mod deploy;
 mod doors;
+mod faults;
 mod identity;
 mod instances;
 mod kills;

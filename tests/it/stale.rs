@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use yardmaster_state::{BlockCache, DiskOptions, DiskStore, prefix_end, scan_rows};
 use yardmaster_topologies::tables::{PayloadTable, byte};
 
-use crate::checker::{end_offsets, must_be_clean, read_all};
 use crate::cluster::{
     Fleet, FleetOptions, Server, ServerOptions, Watch, await_some, bootstrap, configure_broker, create_topic,
     reader, submit,
 };
+use yardmaster_checker::{end_offsets, must_be_clean, read_all};
 
 const TASKS: usize = 10;
 

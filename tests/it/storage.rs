@@ -7,11 +7,11 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::checker::{must_be_clean, read_all};
 use crate::cluster::{
     Fleet, FleetOptions, Server, ServerOptions, Topic, Watch, await_some, bootstrap, submit_range,
 };
 use crate::identity::halted;
+use yardmaster_checker::{must_be_clean, read_all};
 
 const EACH: usize = 50;
 

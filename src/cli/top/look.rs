@@ -1,4 +1,4 @@
-//! What is asked of the servers for a screen. Of other instances, too: each knows its own pools and processors only.
+//! What is asked of the servers for a screen. Of other instances, too: each knows the figures of its own processors only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::super::client::{Client, encode};
+use super::super::client::{Client, encode, parse};
 use super::super::failure::Failure;
 use super::place::{Of, Place, Tab, Wanted};
 use super::shapes::{
@@ -49,6 +49,7 @@ struct Windows {
 #[serde(default)]
 struct Readiness {
     owned: Vec<Processor>,
+    elsewhere: BTreeMap<i32, String>,
     moving: Vec<i32>,
 }
 
@@ -156,18 +157,25 @@ fn head(client: &Client, pool: &str, of: &Of, now_ms: u64) -> Result<Head, Failu
 fn grid(client: &Client) -> Result<Grid, Failure> {
     let mut grid = Grid { instances: 1, ..Grid::default() };
     let mut processors: BTreeMap<i32, Processor> = BTreeMap::new();
-    let here = instance(client, client.url(), &mut grid, &mut processors)?;
-    let others: BTreeSet<&str> = here.iter().map(|other| other.url.as_str()).collect();
+    let untold = pools(client, &mut grid)?;
+    let mut here = ready(client, client.url(), &mut processors)?;
+    here.extend(untold.iter().map(|other| (other.partition, other.url.clone())));
+    let others: BTreeSet<&str> = here.values().map(String::as_str).collect();
     for url in others {
         grid.instances += 1;
-        if instance(&client.at_another(url), url, &mut grid, &mut processors).is_err() {
+        let there = client.at_another(url);
+        let mut heard = ready(&there, url, &mut processors).map(drop);
+        // A server that tells of its own pools only leaves the others to be asked for.
+        if heard.is_ok() && untold.iter().any(|other| other.url == url) {
+            heard = pools(&there, &mut grid).map(drop);
+        }
+        if heard.is_err() {
             grid.silent.push(url.to_owned());
         }
     }
-    for other in &here {
-        let unheard =
-            Processor { partition: other.partition, url: other.url.clone(), ..Processor::default() };
-        let known = processors.entry(other.partition).or_insert_with(|| unheard.clone());
+    for (partition, url) in here {
+        let unheard = Processor { partition, url, ..Processor::default() };
+        let known = processors.entry(partition).or_insert_with(|| unheard.clone());
         // "Nobody serves it" was said by somebody who did not know yet.
         if known.url.is_empty() {
             *known = unheard;
@@ -175,6 +183,7 @@ fn grid(client: &Client) -> Result<Grid, Failure> {
     }
     grid.processors = processors.into_values().collect();
     grid.pools.rows.sort_by(|one, other| one.pool.cmp(&other.pool));
+    grid.pools.rows.dedup_by(|one, other| one.pool == other.pool);
     for pool in grid.pools.rows.iter_mut().take(POOLS_COUNTED) {
         // A pool that moves right now has no slots for a moment; the others are shown.
         let workers: Result<List<Worker>, Failure> = list(client, &pool.pool, "workers", "", PAGE_ROWS);
@@ -183,23 +192,33 @@ fn grid(client: &Client) -> Result<Grid, Failure> {
     Ok(grid)
 }
 
-/// What one instance has; returns who has the rest.
-fn instance(
-    client: &Client,
-    url: &str,
-    grid: &mut Grid,
-    processors: &mut BTreeMap<i32, Processor>,
-) -> Result<Vec<Elsewhere>, Failure> {
-    let page: PoolPage = one(client, "/v1/pools?limit=1000")?;
-    // Not ready is an answer, too.
-    let ready: Readiness = serde_json::from_str(&client.raw_get("/readyz")?.body).unwrap_or_default();
+/// The pools that an instance tells of, which are all as long as nothing moves; returns who has the rest.
+fn pools(client: &Client, grid: &mut Grid) -> Result<Vec<Elsewhere>, Failure> {
+    let path = "/v1/pools?limit=1000";
+    let whole = client.raw_get(path)?;
+    let page: PoolPage = if whole.status == 503 {
+        one(client, &format!("{path}&partial=ok"))?
+    } else {
+        serde_json::from_value(parse(&whole)?).map_err(|error| strange(path, &error))?
+    };
     grid.pools.has_more |= page.next_cursor.is_some();
     grid.pools.rows.extend(page.pools);
+    Ok(page.elsewhere)
+}
+
+/// The processors of an instance; returns who has the others, as far as it says so.
+fn ready(
+    client: &Client,
+    url: &str,
+    processors: &mut BTreeMap<i32, Processor>,
+) -> Result<BTreeMap<i32, String>, Failure> {
+    // Not ready is an answer, too.
+    let ready: Readiness = serde_json::from_str(&client.raw_get("/readyz")?.body).unwrap_or_default();
     for partition in ready.moving {
         processors.entry(partition).or_insert_with(|| Processor { partition, ..Processor::default() });
     }
     for owned in ready.owned {
         processors.insert(owned.partition, Processor { url: url.to_owned(), is_served: true, ..owned });
     }
-    Ok(page.elsewhere)
+    Ok(ready.elsewhere)
 }

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt;
-use yardmaster_state::{MemoryStore, NextOffset, Store, Txn, read_row};
+use yardmaster_state::{Batch, Checkpoint, MemoryStore, NextOffset, Store, Txn, read_row};
 use yardmaster_topologies::driver::{BatchInput, CommandInput, Grid};
 use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::event::{AttemptRef, Local, Status, StatusKind};
@@ -41,6 +41,8 @@ struct Inside {
 }
 
 pub(super) struct Cluster {
+    /// The one that is here.
+    partition: i32,
     inside: Mutex<Inside>,
     store: Arc<MemoryStore>,
     registry: Arc<Registry>,
@@ -79,11 +81,17 @@ impl Cluster {
 
     /// Of a namespace with so many partitions: the first one is here.
     pub(super) fn of(partitions: i32) -> Arc<Self> {
+        Self::at(0, partitions)
+    }
+
+    /// Of a namespace with so many partitions: this one is here.
+    pub(super) fn at(partition: i32, partitions: i32) -> Arc<Self> {
         let committed = Committed { tasks: NextOffset(0), status: NextOffset(0), sequence: 0, at_ms: 0 };
         let (told, _) = watch::channel(committed);
         let settings = Config::load(None, &[]).unwrap().settings;
         let inside = Inside { grid: Grid::new(), committed, assigned: Vec::new(), sent: Vec::new() };
         let cluster = Arc::new(Self {
+            partition,
             inside: Mutex::new(inside),
             store: Arc::new(MemoryStore::new()),
             registry: Arc::new(Registry::new(partitions)),
@@ -103,7 +111,7 @@ impl Cluster {
 
     pub(super) fn own(&self) {
         let store: Arc<dyn Store> = self.store.clone();
-        self.registry.add(OwnedPartition::new(0, store, self.told.subscribe()));
+        self.registry.add(OwnedPartition::new(self.partition, store, self.told.subscribe()));
         self.registry.place_elsewhere(BTreeMap::new());
     }
 
@@ -126,12 +134,22 @@ impl Cluster {
         self.batch(vec![], vec![], refused.collect());
     }
 
+    /// Says how far the store is, as the runtime does with every batch.
+    pub(super) fn write_checkpoint(&self, checkpoint: Checkpoint) {
+        self.store.commit(&Batch { checkpoint: Some(checkpoint), ..Batch::default() }).unwrap();
+    }
+
     /// Writes rows that no command would bring.
     pub(super) fn write(&self, rows: impl FnOnce(&mut Txn<'_>)) {
         let mut txn = Txn::new(self.store.as_ref());
         rows(&mut txn);
         let batch = txn.finish();
         self.store.commit(&batch).unwrap();
+    }
+
+    /// Its rows, as another instance would have a copy of them.
+    pub(super) fn store(&self) -> Arc<dyn Store> {
+        self.store.clone()
     }
 
     /// How many hold the store: more than two are reads.
@@ -294,7 +312,7 @@ impl CommandSink for Sink {
             if !self.0.is_stalled.load(Ordering::Relaxed) {
                 self.0.batch(vec![], vec![], vec![CommandInput::Command(command)]);
             }
-            Ok(Position { partition: 0, offset })
+            Ok(Position { partition: self.0.partition, offset })
         })
     }
 }

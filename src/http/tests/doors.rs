@@ -9,10 +9,22 @@ use axum::http::{Request, header};
 use tokio::sync::watch;
 
 use super::cluster::{Cluster, Silence, ask};
+use crate::http::ask::PASSED_ON;
 use crate::http::guard::Guard;
 use crate::http::parts::{Access, Shared};
 use crate::http::routes;
 use crate::metrics::{Live, Metrics};
+
+/// Orders that only the owner of the pool can answer.
+const ORDERS: [&str; 5] = [
+    "/v1/tasks?wait=applied",
+    "/v1/pools/default/tasks/t-1/cancel?wait=applied",
+    "/v1/pools/default/tasks/t-1/requeue",
+    "/v1/pools/default/jobs/j/cancel?wait=applied",
+    "/v1/pools/default/workers/w1/drain?wait=applied",
+];
+/// Nobody listens there.
+const NOBODY: &str = "http://127.0.0.1:1";
 
 fn get(path: &str, host: &str) -> axum::http::request::Builder {
     Request::get(path).header(header::HOST, host)
@@ -133,52 +145,59 @@ async fn an_instance_that_is_cut_off_is_not_ready() {
 }
 
 #[tokio::test]
-async fn a_task_without_a_pool_is_not_called_missing_while_others_may_have_it() {
-    let cluster = Cluster::of(3);
-    assert_eq!(cluster.get("/v1/tasks/t-9").await.problem(503).0, "moving");
-    let url = |n: i32| format!("http://10.0.0.{n}:9733");
-    cluster.registry().place_elsewhere(BTreeMap::from([(1, url(1))]));
-    assert_eq!(cluster.get("/v1/tasks/t-9").await.problem(503).0, "moving");
-    cluster.registry().place_elsewhere(BTreeMap::from([(1, url(1)), (2, url(2))]));
-    let reply = cluster.get("/v1/tasks/t-9").await;
-    assert_eq!(reply.problem(421).0, "elsewhere");
-    assert_eq!(reply.json()["owners"], serde_json::json!([url(1), url(2)]));
-    assert!(!reply.headers.contains_key(header::LOCATION), "there is no one place");
-    let reply = cluster.get("/v1/tasks/t-9?min_position=p1.2-0").await;
-    assert_eq!(reply.problem(421), ("elsewhere".into(), "min_position".into()));
-    assert_eq!(reply.headers[header::LOCATION], format!("{}/v1/tasks/t-9?min_position=p1.2-0", url(2)));
-    assert_eq!(cluster.get("/v1/tasks/t-9?min_position=p1.7-0").await.problem(400).1, "min_position");
+async fn what_moves_is_503_and_never_missing_or_empty() {
+    let cluster = Cluster::new();
+    cluster.registry().remove(0);
+    let reads = [
+        "/v1/pools",
+        "/v1/tasks/t-1",
+        "/v1/pools/default/stats",
+        "/v1/pools/default/stats/windows?size=5s",
+        "/v1/pools/default/queues",
+        "/v1/pools/default/tags",
+        "/v1/pools/default/tasks",
+        "/v1/pools/default/tasks/t-1",
+        "/v1/pools/default/jobs",
+        "/v1/pools/default/jobs/j",
+        "/v1/pools/default/jobs/j/results",
+        "/v1/pools/default/workers",
+        "/v1/pools/default/workers/w",
+    ];
+    for path in reads {
+        let reply = cluster.get(path).await;
+        assert_eq!(reply.problem(503).0, "moving", "{path}");
+        assert_eq!(reply.headers[header::RETRY_AFTER], "1", "{path}");
+    }
+    for path in ORDERS {
+        let reply = cluster.post(path, "{}").await;
+        assert_eq!(reply.problem(503).0, "moving", "{path}");
+        assert_eq!(reply.headers[header::RETRY_AFTER], "1", "{path}");
+    }
+    assert_eq!(cluster.get("/readyz").await.ok(503)["moving"][0], 0);
+    assert_eq!(cluster.sent(), 0);
 }
 
 #[tokio::test]
-async fn what_others_own_is_421_and_what_moves_is_503() {
+async fn what_was_passed_on_is_never_passed_on_again() {
     let cluster = Cluster::new();
     cluster.registry().remove(0);
-    let path = "/v1/pools/default/tasks?state=QUEUED";
-    let reply = cluster.get(path).await;
-    assert_eq!(reply.problem(503).0, "moving");
-    assert!(reply.headers.contains_key(header::RETRY_AFTER));
-    assert_eq!(cluster.get("/readyz").await.ok(503)["moving"][0], 0);
-    cluster.registry().place_elsewhere(BTreeMap::from([(0, "http://10.0.0.2:9733".to_owned())]));
-    for path in
-        [path, "/v1/pools/default/stats", "/v1/pools/default/jobs/x/results", "/v1/pools/default/workers/w"]
-    {
-        let reply = cluster.get(path).await;
-        assert_eq!(reply.problem(421).0, "elsewhere");
-        assert_eq!(reply.headers[header::LOCATION], format!("http://10.0.0.2:9733{path}"));
-        assert_eq!(reply.json()["owner"], "http://10.0.0.2:9733");
-    }
+    cluster.registry().place_elsewhere(BTreeMap::from([(0, NOBODY.to_owned())]));
     assert_eq!(cluster.get("/readyz").await.ok(200)["ready"], true);
-    for path in [
-        "/v1/tasks?wait=applied",
-        "/v1/pools/default/tasks/t-1/cancel?wait=applied",
-        "/v1/pools/default/tasks/t-1/requeue",
-        "/v1/pools/default/jobs/j/cancel?wait=applied",
-        "/v1/pools/default/workers/w1/drain?wait=applied",
-    ] {
-        let reply = cluster.post(path, "{}").await;
+    for path in ["/v1/pools/default/tasks?state=QUEUED", "/v1/pools/default/jobs/x/results"] {
+        let passed_on = get(path, "localhost").header(PASSED_ON, "http://another");
+        let reply = ask(cluster.router(), passed_on.body(Body::empty()).unwrap()).await;
+        assert_eq!(reply.problem(421).0, "elsewhere");
+        assert_eq!(reply.headers[header::LOCATION], format!("{NOBODY}{path}"));
+        assert_eq!(reply.json()["owner"], NOBODY);
+    }
+    for path in ORDERS {
+        let passed_on = Request::post(path)
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(PASSED_ON, "http://another");
+        let reply = ask(cluster.router(), passed_on.body(Body::from("{}")).unwrap()).await;
         assert_eq!(reply.problem(421).0, "elsewhere", "{path}");
-        assert_eq!(reply.headers[header::LOCATION], format!("http://10.0.0.2:9733{path}"));
+        assert_eq!(reply.headers[header::LOCATION], format!("{NOBODY}{path}"));
     }
     assert_eq!(cluster.sent(), 0);
     cluster.post("/v1/tasks", "{}").await.ok(202);

@@ -9,6 +9,8 @@ mod history;
 mod lists;
 mod openapi;
 mod orders;
+mod others;
 mod reads;
+mod stale;
 mod streams;
 mod windows;

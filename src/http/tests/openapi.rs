@@ -118,3 +118,16 @@ fn check_references(document: &Value, value: &Value, missing: &mut Vec<String>) 
     };
     inner.into_iter().for_each(|value| check_references(document, value, missing));
 }
+
+#[tokio::test]
+async fn reads_of_a_pool_say_that_they_may_be_stale() {
+    let document = document().await;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let names: Vec<&str> = methods["get"]["parameters"]
+            .as_array()
+            .map(|all| all.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect())
+            .unwrap_or_default();
+        let is_read = !methods["get"].is_null() && path.contains("{pool}") && !path.ends_with("results");
+        assert_eq!(names.contains(&"stale"), is_read, "{path}: {names:?}");
+    }
+}

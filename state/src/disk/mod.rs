@@ -20,7 +20,7 @@ pub use self::options::{BlockCache, DiskOptions};
 
 use self::failure::{Found, look, sort, sort_at_open};
 use crate::store::Visit;
-use crate::{Batch, Checkpoint, StateError, Store, StoreRead, TableClass, Write};
+use crate::{Batch, Checkpoint, StateError, Store, StoreRead, TableClass, Write, fail_point};
 
 /// Column families are opened once and never created later, so finding one takes no lock.
 type Db = DBWithThreadMode<SingleThreaded>;
@@ -67,6 +67,7 @@ impl DiskStore {
         let found = look(path)?;
         let db = Db::open_cf_descriptors(&options.database(found == Found::Nothing), path, families)
             .map_err(|cause| sort_at_open(path, found, &cause))?;
+        fail_point!("rocksdb_open");
         Ok(Self { db, path: path.to_owned(), cache: options.cache.clone(), damage: OnceLock::new() })
     }
 
@@ -119,6 +120,7 @@ impl DiskStore {
         options.set_wait(true);
         let families = [self.family(META), self.family(ROWS), self.family(INDEX), self.family(HISTORY)];
         let families: Vec<&&ColumnFamily> = families.iter().collect();
+        fail_point!("rocksdb_flush");
         self.db.flush_cfs_opt(&families, &options).map_err(|cause| self.failed("flushing", &cause))
     }
 

@@ -12,7 +12,8 @@ mod report;
 use std::collections::VecDeque;
 
 use crate::{
-    BATCH_RING, Batch, BatchRecord, Checkpoint, NextOffset, Schema, StateError, Store, Txn, is_batch_key,
+    BATCH_RING, Batch, BatchRecord, Checkpoint, NextOffset, Schema, StateError, Store, Txn, fail_point,
+    is_batch_key,
 };
 
 use self::report::Waiting;
@@ -199,6 +200,7 @@ impl<'s> Restore<'s> {
             self.check_digest(&batch)?;
         }
         let claimed = std::mem::take(&mut self.waiting);
+        fail_point!("mid_restore_batch");
         self.fold(claimed)?;
         self.txn_bytes += std::mem::take(&mut self.waiting_bytes);
         self.floor = NextOffset(offset + 1);

@@ -10,6 +10,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
     pub(crate) location: Option<String>,
+    pub(crate) retry_after: Option<String>,
     pub(crate) content_type: String,
 }
 
@@ -48,6 +49,12 @@ impl Http {
         self.agent.get(format!("{}{path}", self.url)).call().ok().map(answer)
     }
 
+    /// As another server asks: what is not there is not asked for elsewhere. `None` when nobody answers.
+    pub(crate) fn passed_on(&self, path: &str) -> Option<Answer> {
+        let request = self.agent.get(format!("{}{path}", self.url)).header("yardmaster-passed-on", "a-test");
+        request.call().ok().map(answer)
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.try_get(path).unwrap_or_else(|| panic!("no answer to GET {path}"))
     }
@@ -71,10 +78,12 @@ impl Http {
 fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
     let header =
         |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (location, content_type) = (header("location"), header("content-type").unwrap_or_default());
+    let (location, retry_after) = (header("location"), header("retry-after"));
+    let content_type = header("content-type").unwrap_or_default();
     Answer {
         status: response.status().as_u16(),
         location,
+        retry_after,
         content_type,
         body: response.body_mut().read_to_string().unwrap_or_default(),
     }

@@ -1,7 +1,9 @@
 //! The real binary as a child process, killed by its pid when it is dropped.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -18,6 +20,8 @@ pub(crate) struct ServerOptions {
     pub(crate) variables: Vec<(String, String)>,
     /// Further words of its command line.
     flags: Vec<String>,
+    /// What happens to its process where, as `YARDMASTER_FAILPOINT` has it.
+    failpoint: Option<String>,
 }
 
 impl ServerOptions {
@@ -28,7 +32,14 @@ impl ServerOptions {
             name: "one".to_owned(),
             variables: Vec::new(),
             flags: Vec::new(),
+            failpoint: None,
         }
+    }
+
+    /// In its first life something happens to it there.
+    pub(crate) fn armed(mut self, failpoint: &str) -> Self {
+        self.failpoint = Some(failpoint.to_owned());
+        self
     }
 
     /// With one more variable.
@@ -76,6 +87,11 @@ impl Server {
         server.last_words()
     }
 
+    /// Starts it; it need not get ready.
+    pub(crate) fn start_unready(options: &ServerOptions) -> Self {
+        Self::launch(options, free_port())
+    }
+
     /// Starts it, on this port.
     fn launch(options: &ServerOptions, port: u16) -> Self {
         let dir = run_dir().join(&options.namespace).join(&options.name);
@@ -83,7 +99,8 @@ impl Server {
         let log = log_file(&dir);
         let log_before = usize::try_from(log.metadata().unwrap().len()).unwrap();
         let address = format!("127.0.0.1:{port}");
-        let mut command = program();
+        let mut command = if options.failpoint.is_some() { chaos_program() } else { program() };
+        command.envs(options.failpoint.iter().map(|text| ("YARDMASTER_FAILPOINT", text)));
         command.args(["server", "--kafka", &bootstrap(), "--namespace", &options.namespace]);
         command.args(["--http", &address, "--state-dir"]).arg(dir.join("state")).args(&options.flags);
         command.envs(options.variables.iter().cloned());
@@ -115,6 +132,22 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Whether a failpoint has killed it by now.
+    pub(crate) fn has_died(&mut self) -> bool {
+        let status = self.child.try_wait().unwrap();
+        if let Some(status) = status {
+            let killed = status.signal() == Some(nix::sys::signal::Signal::SIGKILL as i32);
+            let words = self.last_words();
+            assert!(killed && words.contains("failpoint "), "it ended with {status}\n{words}");
+        }
+        status.is_some()
+    }
+
+    /// Its next life has this failpoint, or none.
+    pub(crate) fn arm(&mut self, failpoint: Option<&str>) {
+        self.options.failpoint = failpoint.map(str::to_owned);
+    }
+
     /// SIGTERM, and waits for the end.
     pub(crate) fn stop(&mut self) -> Option<i32> {
         self.signal(nix::sys::signal::Signal::SIGTERM);
@@ -133,7 +166,8 @@ impl Server {
             .code()
     }
 
-    fn signal(&self, signal: nix::sys::signal::Signal) {
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         nix::sys::signal::kill(pid, signal).unwrap();
     }
@@ -194,15 +228,27 @@ impl Drop for Server {
     }
 }
 
-/// The program, without what this process may have been told.
+/// The program, without what this process may have been told. `YARDMASTER_TEST_PROGRAM` names another build of it.
 pub(crate) fn program() -> Command {
-    without_settings(Command::new(env!("CARGO_BIN_EXE_yardmaster")))
+    without_settings(Command::new(program_path()))
+}
+
+fn program_path() -> OsString {
+    std::env::var_os("YARDMASTER_TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_yardmaster").into())
+}
+
+/// The build of it that has failpoints.
+fn chaos_program() -> Command {
+    let path = std::env::var_os("YARDMASTER_TEST_CHAOS_PROGRAM").expect(
+        "YARDMASTER_TEST_CHAOS_PROGRAM names no program that was built with `--features chaos`: use `./yard test`",
+    );
+    without_settings(Command::new(path))
 }
 
 /// The program, ended with exit code 124 if it does not end by itself: a hang guard for commands that should.
 pub(crate) fn guarded_program() -> Command {
     let mut command = Command::new("timeout");
-    command.args(["120", env!("CARGO_BIN_EXE_yardmaster")]);
+    command.arg("120").arg(program_path());
     without_settings(command)
 }
 
@@ -210,6 +256,8 @@ fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("YARDMASTER_")) {
         command.env_remove(name);
     }
+    // A mistake that the tests should find.
+    command.envs(std::env::var_os("YARDMASTER_TEST_MUTANT").map(|mutant| ("YARDMASTER_MUTANT", mutant)));
     command
 }
 

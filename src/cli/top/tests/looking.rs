@@ -34,8 +34,13 @@ fn server(answer: impl Fn(&str) -> Value + Send + 'static) -> String {
             let length = asked.iter().find_map(|line| line.strip_prefix("content-length: "));
             reader.read_exact(&mut vec![0; length.map_or(0, |length| length.parse().unwrap())]).unwrap();
             let (path, _) = asked[0].rsplit_once(' ').unwrap();
-            let body = answer(path).to_string();
-            let status = if body == "null" { "404 Not Found" } else { "200 OK" };
+            let answer = answer(path);
+            let body = answer.to_string();
+            let status = match answer.get("status").and_then(Value::as_u64) {
+                Some(503) => "503 Service Unavailable",
+                Some(_) | None if body == "null" => "404 Not Found",
+                Some(_) | None => "200 OK",
+            };
             let head = "\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length:";
             write!(stream, "HTTP/1.1 {status}{head} {}\r\n\r\n{body}", body.len()).unwrap();
         }
@@ -84,6 +89,34 @@ fn pools_and_processors_of_all_instances_are_one_grid() {
     let nobody = "http://127.0.0.1:1";
     assert_eq!(processors, [(0, here.as_str(), true), (1, &other, true), (2, nobody, false), (3, "", false)]);
     assert_eq!((grid.instances, grid.silent), (3, vec!["http://127.0.0.1:1".to_owned()]));
+}
+
+#[test]
+fn the_pools_of_all_instances_come_from_one_of_them() {
+    let other = server(|path| match path {
+        "get /readyz" => json!({"owned": [{"partition": 1}]}),
+        path => panic!("{path}"),
+    });
+    let there = other.clone();
+    let here = server(move |path| match path {
+        "get /v1/pools?limit=1000" => json!({"status": 503, "detail": "partition 2 is moving"}),
+        "get /v1/pools?limit=1000&partial=ok" => {
+            json!({"pools": [{"pool": "b"}, {"pool": "a"}], "moving": [2]})
+        }
+        "get /readyz" => {
+            json!({"owned": [{"partition": 0}], "elsewhere": {"1": there}, "moving": [2]})
+        }
+        path if path.ends_with("/workers?limit=1000") => json!({"workers": []}),
+        path => panic!("{path}"),
+    });
+    let Ok(Seen::Grid(grid)) = look(&Client::at(&here), &wanted(Place::Grid, Tab::Pools, 1), NOW) else {
+        panic!("no grid");
+    };
+    let pools: Vec<&str> = grid.pools.rows.iter().map(|pool| pool.pool.as_str()).collect();
+    assert_eq!((pools, grid.instances, grid.silent.len()), (vec!["a", "b"], 2, 0));
+    let processors: Vec<(i32, &str, bool)> =
+        grid.processors.iter().map(|one| (one.partition, one.url.as_str(), one.is_served)).collect();
+    assert_eq!(processors, [(0, here.as_str(), true), (1, &other, true), (2, "", false)]);
 }
 
 #[test]

@@ -9,14 +9,18 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers as _, Message as _};
 
-use super::{Raw, Topics};
+use crate::record::{Raw, Topics};
 
 /// A hang guard: the longest time without any progress.
 const PATIENCE: Duration = Duration::from_secs(60);
 const CALL: Duration = Duration::from_secs(20);
 
-/// Every committed record that lies there now.
-pub(crate) fn read_all(bootstrap: &str, namespace: &str) -> Topics {
+/// Every committed record that lies there now. Who calls it runs a test: it panics when Kafka does not answer.
+///
+/// # Panics
+/// When the broker does not answer, or an open transaction does not end.
+#[must_use]
+pub fn read_all(bootstrap: &str, namespace: &str) -> Topics {
     let consumer = consumer(bootstrap, "read_committed");
     let names = names(&consumer, namespace);
     let mut topics = Topics::default();
@@ -25,7 +29,8 @@ pub(crate) fn read_all(bootstrap: &str, namespace: &str) -> Topics {
         .into_iter()
         .filter(|(name, _)| {
             let short = name.strip_prefix(&format!("{namespace}.")).unwrap_or_default();
-            matches!(short, "tasks" | "status" | "events" | "dead-letter") || name.starts_with(&channel)
+            matches!(short, "tasks" | "status" | "events" | "dead-letter" | "changelog")
+                || name.starts_with(&channel)
         })
         .collect();
     for raw in read_partitions(bootstrap, &consumer, &list) {
@@ -34,6 +39,7 @@ pub(crate) fn read_all(bootstrap: &str, namespace: &str) -> Topics {
             "status" => topics.status.push(raw),
             "events" => topics.events.push(raw),
             "dead-letter" => topics.dead_letter.push(raw),
+            "changelog" => topics.changelog.push(raw),
             _ => topics.assign.push(raw),
         }
     }
@@ -41,7 +47,11 @@ pub(crate) fn read_all(bootstrap: &str, namespace: &str) -> Topics {
 }
 
 /// The high watermark of each partition of a topic.
-pub(crate) fn end_offsets(bootstrap: &str, topic: &str) -> Vec<i64> {
+///
+/// # Panics
+/// When the broker does not answer.
+#[must_use]
+pub fn end_offsets(bootstrap: &str, topic: &str) -> Vec<i64> {
     let consumer = consumer(bootstrap, "read_uncommitted");
     let end = |partition: i32| consumer.fetch_watermarks(topic, partition, CALL).expect("watermarks").1;
     names(&consumer, topic.rsplit_once('.').expect("a namespace").0)
@@ -73,7 +83,8 @@ fn names(consumer: &BaseConsumer, namespace: &str) -> Vec<(String, i32)> {
         .collect()
 }
 
-/// Up to the high watermark, which is asked for with `read_uncommitted`: an open transaction is waited for.
+/// Up to the high watermark, which is asked for with `read_uncommitted`: a transaction that is open then is waited for, and
+/// read as a whole.
 fn read_partitions(bootstrap: &str, consumer: &BaseConsumer, list: &[(String, i32)]) -> Vec<Raw> {
     let plain = self::consumer(bootstrap, "read_uncommitted");
     let mut open: BTreeMap<(String, i32), i64> = BTreeMap::new();
@@ -81,7 +92,8 @@ fn read_partitions(bootstrap: &str, consumer: &BaseConsumer, list: &[(String, i3
     for (topic, partition) in list {
         let (low, high) = plain.fetch_watermarks(topic, *partition, CALL).expect("watermarks");
         if low < high {
-            open.insert((topic.clone(), *partition), high);
+            let end = stable_end(consumer, topic, *partition, high);
+            open.insert((topic.clone(), *partition), end);
             positions
                 .add_partition_offset(topic, *partition, rdkafka::Offset::Offset(low))
                 .expect("an offset");
@@ -117,6 +129,19 @@ fn read_partitions(bootstrap: &str, consumer: &BaseConsumer, list: &[(String, i3
     found
 }
 
+/// Where the first open transaction begins, or the end, once that has passed `high`. By a `read_committed` client.
+fn stable_end(consumer: &BaseConsumer, topic: &str, partition: i32, high: i64) -> i64 {
+    let began = Instant::now();
+    loop {
+        let (_, stable) = consumer.fetch_watermarks(topic, partition, CALL).expect("watermarks");
+        if stable >= high {
+            return stable;
+        }
+        assert!(began.elapsed() < PATIENCE, "a transaction stays open in {topic}[{partition}] at {stable}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn close_read(consumer: &BaseConsumer, open: &mut BTreeMap<(String, i32), i64>) {
     let positions = consumer.position().expect("positions");
     open.retain(|(topic, partition), high| {
@@ -139,5 +164,6 @@ fn to_raw(message: &rdkafka::message::BorrowedMessage<'_>) -> Raw {
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
         headers: headers.unwrap_or_default(),
+        at_ms: message.timestamp().to_millis(),
     }
 }

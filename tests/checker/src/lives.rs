@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Event, Name, Report};
+use crate::Report;
+use crate::event::{Event, Name};
+use crate::violation::{Faults, Invariant};
 
 #[derive(Default)]
 struct Life {
@@ -15,7 +17,7 @@ struct Life {
     ended: Option<(String, i64)>,
 }
 
-pub(super) fn check_lives(events: &[Event<'_>], report: &mut Report, faults: &mut Vec<String>) {
+pub(crate) fn check_lives(events: &[Event<'_>], report: &mut Report, faults: &mut Faults) {
     let mut lives: BTreeMap<Name, Life> = BTreeMap::new();
     for event in events {
         let kind = event.text("type");
@@ -28,19 +30,25 @@ pub(super) fn check_lives(events: &[Event<'_>], report: &mut Report, faults: &mu
         let life = lives.entry(event.name()).or_default();
         if let Err(fault) = step(life, kind, event, report) {
             let (pool, id) = event.name();
-            faults.push(format!("{pool}/{id}: {fault} ({kind} at {})", event.raw.place()));
+            let invariant = if is_about_attempts(kind) { Invariant::OneAttempt } else { Invariant::OneEnd };
+            faults.add(invariant, event.raw.place(), format!("{pool}/{id}: {fault} ({kind})"));
         }
     }
     for ((pool, id), life) in &lives {
         match &life.ended {
             Some((state, _)) => *report.ended.entry(state.clone()).or_default() += 1,
-            None => faults.push(format!("{pool}/{id} has not ended")),
+            None => faults.add(Invariant::OneEnd, "events", format!("{pool}/{id} has not ended")),
         }
         if let Some((attempt, worker)) = &life.open {
-            faults.push(format!("{pool}/{id}: attempt {attempt} on {worker} was never closed"));
+            let text = format!("{pool}/{id}: attempt {attempt} on {worker} was never closed");
+            faults.add(Invariant::OneAttempt, "events", text);
         }
         report.accepted += usize::from(life.accepted);
     }
+}
+
+fn is_about_attempts(kind: &str) -> bool {
+    matches!(kind, "assigned" | "started" | "progress" | "attempt_closed")
 }
 
 fn step(life: &mut Life, kind: &str, event: &Event<'_>, report: &mut Report) -> Result<(), String> {

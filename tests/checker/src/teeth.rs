@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Raw, Topics, check};
+use crate::{Raw, Topics, check};
 
-fn put(list: &mut Vec<Raw>, topic: &str, key: &str, value: &Value) {
+pub(crate) fn put(list: &mut Vec<Raw>, topic: &str, key: &str, value: &Value) {
     let offset = i64::try_from(list.iter().filter(|raw| raw.topic == topic).count()).unwrap();
     list.push(Raw {
         topic: topic.to_owned(),
@@ -15,7 +15,7 @@ fn put(list: &mut Vec<Raw>, topic: &str, key: &str, value: &Value) {
     });
 }
 
-fn event(topics: &mut Topics, kind: &str, more: &Value) {
+pub(crate) fn event(topics: &mut Topics, kind: &str, more: &Value) {
     let mut value = json!({"v":1,"type":kind,"at_ms":1,"pool":"p"});
     for (name, field) in more.as_object().unwrap() {
         value[name] = field.clone();
@@ -49,13 +49,13 @@ fn ended(topics: &mut Topics, id: &str, attempt: i64, closes: Option<i64>) {
     event(topics, "ended", &more);
 }
 
-fn told(topics: &mut Topics, seq: i64, id: &str, attempt: i64) {
+pub(crate) fn told(topics: &mut Topics, seq: i64, id: &str, attempt: i64) {
     let value = json!({"v":1,"type":"assign","seq":seq,"pool":"p","worker":"w","incarnation":"i","task":id,
-        "attempt":attempt,"token":"t"});
+        "attempt":attempt,"token":format!("t-{id}-{attempt}")});
     put(&mut topics.assign, "x.assign.p.w", "p/w", &value);
 }
 
-fn batch(topics: &mut Topics, sequence: i64, tasks: (i64, i64)) {
+pub(crate) fn batch(topics: &mut Topics, sequence: i64, tasks: (i64, i64)) {
     let value = json!({"v":1,"type":"batch","at_ms":1,"partition":0,"sequence":sequence,
         "tasks":{"from":tasks.0,"to":tasks.1},"status":{"from":0,"to":0}});
     put(&mut topics.events, "x.events", "#batch", &value);
@@ -84,7 +84,7 @@ fn bury(topics: &mut Topics, offset: i64, value: &[u8]) {
 }
 
 /// Two tasks, one of which fails once, and a bad record, which is the last of three.
-fn clean() -> Topics {
+pub(crate) fn clean() -> Topics {
     let mut topics = Topics::default();
     submit(&mut topics, "a");
     submit(&mut topics, "b");
@@ -196,6 +196,15 @@ fn a_bad_dead_letter_is_found() {
     finds("does not carry the key", |topics| topics.dead_letter[0].key = None);
     finds("is bad and no dead letter", |topics| topics.dead_letter.clear());
     finds("names no record and is no task", |topics| topics.dead_letter[0].headers.clear());
+}
+
+#[test]
+fn a_batch_that_goes_back_is_found() {
+    finds("goes back in its input", |topics| batch(topics, 3, (3, 2)));
+    finds("belong to no batch", |topics| closed(topics, "b", 1));
+    finds("or another partition", |topics| {
+        event(topics, "batch", &json!({"partition":5,"sequence":3}));
+    });
 }
 
 #[test]
