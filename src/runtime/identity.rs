@@ -1,5 +1,8 @@
 //! Whether the topics are still those that the state follows from, and as they must be: asked at the start, before each
 //! session, and every few seconds while running.
+//!
+//! A topic that is made again is noticed at once where its new records end before the old position, which ends the session;
+//! only if it has grown past that within these seconds, records of it can be taken for those of the old one.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -118,9 +121,21 @@ impl Identity {
     /// # Errors
     /// When the broker does not answer: then nothing is known.
     pub(super) fn look(&self) -> Result<(), KafkaFailure> {
+        self.look_within(FRESH)
+    }
+
+    /// Looks now, whoever has just done so.
+    ///
+    /// # Errors
+    /// As [`Identity::look`].
+    pub(super) fn look_again(&self) -> Result<(), KafkaFailure> {
+        self.look_within(Duration::ZERO)
+    }
+
+    fn look_within(&self, fresh: Duration) -> Result<(), KafkaFailure> {
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         let (topics, looked_at) = &mut *topics;
-        if looked_at.is_some_and(|at| at.elapsed() < FRESH) {
+        if looked_at.is_some_and(|at| at.elapsed() < fresh) {
             return Ok(());
         }
         let names: Vec<String> = self.expected.topics.keys().cloned().collect();

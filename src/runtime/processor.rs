@@ -166,12 +166,22 @@ fn reaction(error: &StateError, rebuilt: &mut Rebuilt) -> Option<Halt> {
 }
 
 /// Stands still, and says why, until the partition is released or the reason is gone.
-fn stand(partition: &Partition, halt: Halt) {
-    let is_about_topics = halt.cause == HaltCause::Topics;
-    let is_over = || is_about_topics && partition.identity.refusal().is_none();
-    partition.hold(halt);
-    while !partition.is_stopping() && !is_over() {
+fn stand(partition: &Partition, mut halt: Halt) {
+    partition.hold(halt.clone());
+    while !partition.is_stopping() {
         thread::sleep(Duration::from_millis(100));
+        if halt.cause != HaltCause::Topics {
+            continue;
+        }
+        match partition.identity.refusal() {
+            None => break,
+            // A topic that was gone may have been made again meanwhile.
+            Some(text) if text != halt.text => {
+                halt.text = text;
+                partition.hold(halt.clone());
+            }
+            Some(_) => {}
+        }
     }
     partition.go_on();
 }
@@ -282,12 +292,7 @@ fn session(
     let before = wall();
     let mut session = match begin(partition, conn, shared, settings) {
         Ok(session) => session,
-        Err(broken) => {
-            return match lost(partition, &broken) {
-                Some(halt) => Ok(End::Halted(halt)),
-                None => Err(broken),
-            };
-        }
+        Err(broken) => return lost(partition, broken).map(End::Halted),
     };
     // What was committed before the claim is in the store now.
     store.note_current(before.0)?;
@@ -354,13 +359,19 @@ fn refuse_stale(partition: &Partition, conn: &Connection, store: &DiskStore) -> 
     .into())
 }
 
-/// Whether a session could not begin since records are gone that it needs.
-fn lost(partition: &Partition, broken: &Broken) -> Option<Halt> {
-    let Broken::Kafka(failure @ KafkaFailure::Lost { topic, .. }) = broken else { return None };
-    if *topic == partition.names.changelog() {
-        return Some(Halt::changelog_lost(failure));
+/// A session that could not begin since records are gone that it needs stands still; any other failure is given back.
+fn lost(partition: &Partition, broken: Broken) -> Result<Halt, Broken> {
+    let Broken::Kafka(failure @ KafkaFailure::Lost { topic, .. }) = &broken else { return Err(broken) };
+    // Of a topic that was made again no offset means anything.
+    partition.identity.look_again()?;
+    if let Some(refusal) = partition.identity.refusal() {
+        return Ok(Halt::new(HaltCause::Topics, refusal));
     }
-    if partition.inputs.contains(topic) { Halt::input_lost(failure) } else { None }
+    if *topic == partition.names.changelog() {
+        return Ok(Halt::changelog_lost(failure));
+    }
+    let halt = if partition.inputs.contains(topic) { Halt::input_lost(failure) } else { None };
+    halt.ok_or(broken)
 }
 
 fn serve(partition: &Partition, store: Arc<DiskStore>, checkpoint: &Checkpoint) {
@@ -368,4 +379,38 @@ fn serve(partition: &Partition, store: Arc<DiskStore>, checkpoint: &Checkpoint) 
     tracing::info!(partition = partition.number, sequence = at.sequence, "processing");
     let receiver: watch::Receiver<Committed> = partition.position.subscribe();
     partition.registry.add(OwnedPartition::on_disk(partition.number, store, receiver));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause(error: &StateError, rebuilt: &mut Rebuilt) -> Option<HaltCause> {
+        reaction(error, rebuilt).map(|halt| halt.cause)
+    }
+
+    #[test]
+    fn each_error_of_a_store_has_its_reaction() {
+        let rebuilt = &mut Rebuilt::default();
+        let io = StateError::Io { doing: "writing".into(), source: std::io::Error::from_raw_os_error(5) };
+        assert_eq!(cause(&io, rebuilt), None, "a write that failed is never tried again on the same handle");
+        assert_eq!(cause(&StateError::Full { doing: "writing".into() }, rebuilt), Some(HaltCause::NoSpace));
+        let new = StateError::TooNew { what: "a state directory", found: 2, known: 1 };
+        assert_eq!(cause(&new, rebuilt), Some(HaltCause::TooNew));
+        let foreign = StateError::Foreign {
+            path: "x".into(),
+            found: "another's".into(),
+            expected: "this one's".into(),
+            remedy: "remove it",
+        };
+        assert_eq!(cause(&foreign, rebuilt), Some(HaltCause::Directory));
+    }
+
+    #[test]
+    fn a_store_is_rebuilt_a_few_times_and_then_the_rest_is_what_is_damaged() {
+        let rebuilt = &mut Rebuilt::default();
+        let again = StateError::Rebuild("it was damaged".into());
+        let causes: Vec<_> = (0..=REBUILDS_MAX).map(|_| cause(&again, rebuilt)).collect();
+        assert_eq!(causes, [None, None, None, Some(HaltCause::Damaged)]);
+    }
 }
