@@ -14,6 +14,7 @@ use yardmaster_topologies::tables::{HistoryMark, HistoryPositionTable};
 use yardmaster_topologies::wire::{Event, decode_event};
 
 use super::partition::Partition;
+use super::standing::{Goal, Standing};
 use super::step::Broken;
 use crate::kafka::{ChangelogReader, Connection, high_watermark};
 
@@ -117,9 +118,19 @@ fn fold(
         return Ok(0);
     }
     let mut reader = ChangelogReader::open(conn, &events.topic, events.partition, next)?;
+    let goal = Goal { conn, topic: &events.topic, partition: events.partition, end };
+    let mut standing = Standing::begin(next);
     let (mut txn, mut records, mut ended) = (Txn::new(store), 0, 0);
     while reader.position().is_none_or(|position| position < end) && !events.is_stopping() {
-        let Some((offset, _, value)) = reader.poll(Duration::from_millis(50))? else { continue };
+        let Some((offset, _, value)) = reader.poll(Duration::from_millis(50))? else {
+            if let Some(why) = standing.look(goal, reader.position().unwrap_or(next))? {
+                tracing::warn!(
+                    partition = events.partition,
+                    "the history waits, so that it misses nothing: {why}"
+                );
+            }
+            continue;
+        };
         if offset >= end {
             break;
         }

@@ -151,6 +151,13 @@ impl Membership {
             .collect()
     }
 
+    /// The other instance that says it serves this partition, in words.
+    pub(super) fn claimant(&self, partition: i32) -> Option<String> {
+        let mut others = self.peers.iter().filter(|(id, _)| **id != self.id);
+        let (id, peer) = others.find(|(_, peer)| peer.partitions.contains(&partition))?;
+        Some(format!("instance {id} at {}", peer.url))
+    }
+
     /// Whether a live instance still serves this partition: it gets a moment to finish its batch.
     pub(super) fn is_served_elsewhere(&self, partition: i32) -> bool {
         self.peers.iter().any(|(id, peer)| *id != self.id && peer.partitions.contains(&partition))

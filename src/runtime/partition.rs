@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use yardmaster_state::{Checkpoint, NextOffset};
@@ -76,6 +78,14 @@ impl Partition {
     /// What held it is over.
     pub(super) fn go_on(&self) {
         self.registry.go_on(self.number);
+    }
+
+    /// Waits before something is tried again, but not when this partition is to stop.
+    pub(super) fn pause(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        while !self.is_stopping() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(20).min(pause));
+        }
     }
 
     /// Readers that wait for their own write see how far it is.

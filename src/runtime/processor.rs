@@ -62,6 +62,11 @@ impl Processor {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
+    /// Whether it was: nobody asked it to end.
+    pub(super) fn was_fenced(&self) -> bool {
+        self.is_over() && !self.partition.is_stopping()
+    }
+
     /// Asks the thread to stop after its batch; [`Processor::join`] waits for it.
     pub(super) fn ask_to_stop(&self) {
         self.partition.stop.store(true, Ordering::Relaxed);
@@ -117,7 +122,7 @@ fn run(partition: &Partition, conn: &Connection, stores: &StoreSettings, setting
         if began.elapsed() > GOOD_SESSION {
             pause = PAUSE_MIN;
         }
-        thread::sleep(pause);
+        partition.pause(pause);
         pause = (pause * 2).min(PAUSE_MAX);
     }
     partition.go_on();
@@ -269,7 +274,7 @@ fn sessions(
         if began.elapsed() > GOOD_SESSION {
             pause = PAUSE_MIN;
         }
-        thread::sleep(pause);
+        partition.pause(pause);
         pause = (pause * 2).min(PAUSE_MAX);
     }
     Ok(End::Stopped)

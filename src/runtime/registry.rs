@@ -11,6 +11,7 @@ use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::id::{Pool, RequestId};
 
 use super::halt::Halt;
+use super::restores::Restores;
 use super::standbys::Standbys;
 use super::waiters::{Asked, Waiter, Waiters};
 use crate::kafka::partition_of;
@@ -86,6 +87,7 @@ pub struct Registry {
     owned: RwLock<BTreeMap<i32, Arc<OwnedPartition>>>,
     elsewhere: RwLock<BTreeMap<i32, String>>,
     standbys: Standbys,
+    restores: Restores,
     waiters: Waiters,
     /// Why partitions that are placed here stand still.
     halts: RwLock<BTreeMap<i32, Halt>>,
@@ -102,6 +104,7 @@ impl Registry {
             owned: RwLock::default(),
             elsewhere: RwLock::default(),
             standbys: Standbys::default(),
+            restores: Restores::default(),
             waiters: Waiters::default(),
             halts: RwLock::default(),
             placed_at: RwLock::default(),
@@ -159,6 +162,12 @@ impl Registry {
     /// What held a partition is over.
     pub fn go_on(&self, partition: i32) {
         self.halts.write().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+    }
+
+    /// The partitions that are being restored here.
+    #[must_use]
+    pub fn restores(&self) -> &Restores {
+        &self.restores
     }
 
     /// A partition is restored and processes from now on.

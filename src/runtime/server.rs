@@ -12,14 +12,16 @@ use tokio::sync::watch;
 use yardmaster_state::{BlockCache, NextOffset, StateDirectory, fail_point};
 
 use super::channels::{TopicWork, work};
+use super::fences::{self, Fences};
 use super::identity::Identity;
 use super::membership::{ANNOUNCE_EVERY, Announcement, Membership};
 use super::names::Names;
 use super::partition::Partition;
 use super::processor::{Processor, StoreSettings};
 use super::registry::{Committed, Registry};
+use super::watchdog::watch;
 use crate::config::Config;
-use crate::kafka::{Connection, KafkaFailure, Submitter, Topics};
+use crate::kafka::{Connection, KafkaFailure, Submitter, Topics, check_broker};
 use crate::metrics::Metrics;
 
 /// A processor that was fenced is started again at most this often, while the placement names this instance.
@@ -63,6 +65,7 @@ impl Server {
         })?;
         let connection = config.connection();
         let names = Names::new(&config.namespace);
+        check_broker(&connection)?.iter().for_each(|warning| tracing::warn!("{warning}"));
         let topics = Topics::new(&connection)?;
         for found in topics.ensure(&names.wanted(config.partitions, config.replication))? {
             if found.created {
@@ -83,6 +86,8 @@ impl Server {
         });
         let (sender, queue) = channel::<TopicWork>();
         let names = server.names.clone();
+        let stop = Arc::clone(&server.stop);
+        spawn("watchdog", move || watch(&stop))?;
         spawn("topics", move || work(&topics, &names, &queue))?;
         let (watched, stop) = (Arc::clone(&identity), Arc::clone(&server.stop));
         spawn("identity", move || watched.watch(&stop))?;
@@ -118,6 +123,7 @@ struct Owner {
     stores: StoreSettings,
     running: BTreeMap<i32, (Processor, Instant)>,
     waiting: BTreeMap<i32, Instant>,
+    fences: Fences,
     incarnation: String,
     announced_at: Option<Instant>,
 }
@@ -137,6 +143,7 @@ impl Owner {
             stores,
             running: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            fences: Fences::default(),
             incarnation: ulid::Ulid::generate().to_string(),
             announced_at: None,
         }
@@ -207,12 +214,17 @@ impl Owner {
             self.running.iter().filter(|(_, it)| is_over(it)).map(|(partition, _)| *partition).collect();
         for partition in over {
             if let Some((processor, _)) = self.running.remove(&partition) {
+                let was_fenced = processor.was_fenced() && own.contains(&partition);
                 processor.join();
+                if was_fenced {
+                    self.meet_fence(partition, membership);
+                }
             }
         }
+        self.fences.placed(&own);
         self.waiting.retain(|partition, _| own.contains(partition));
         for partition in own {
-            if self.running.contains_key(&partition) {
+            if self.running.contains_key(&partition) || self.fences.is_left(partition) {
                 continue;
             }
             let since = *self.waiting.entry(partition).or_insert_with(Instant::now);
@@ -221,6 +233,15 @@ impl Owner {
             }
             self.waiting.remove(&partition);
             self.start(partition, membership.epoch());
+        }
+    }
+
+    /// Two living processes must not take a partition from each other for ever.
+    fn meet_fence(&mut self, partition: i32, membership: &Membership) {
+        if !self.fences.met(partition, Instant::now()) {
+            let id = self.server.names.transactional_id(partition);
+            let claimant = membership.claimant(partition);
+            tracing::error!(partition, "{}", fences::words(&id, membership.epoch(), claimant.as_deref()));
         }
     }
 
