@@ -45,7 +45,7 @@ pub use standstill::{Standstill, UndecidedRecord, standstill};
 pub use statistics::{ClientReport, Listener};
 pub use submit::{Forwarded, Position, Submitter};
 pub use tail::{Tail, TailRecord};
-pub use topic_ids::topic_ids;
+pub use topic_ids::TopicFound;
 pub use topics::{Found, TopicWanted, Topics};
 pub use transaction::{Delivered, OutRecord, Transactions};
 pub use watermark::{high_watermark, stable_ends};

@@ -1,14 +1,18 @@
 //! When things happen: processors, each a thread over one partition, and the placement that says which of them run here.
 
+mod age;
 mod announcement;
 mod channels;
 mod clock;
 mod cluster;
+mod data_loss;
 mod deadletter;
 mod early;
 mod fences;
 mod figures;
+mod halt;
 mod history;
+mod identity;
 mod laps;
 mod membership;
 mod mutants;
@@ -26,6 +30,7 @@ mod roster;
 mod send;
 mod server;
 mod session;
+mod space;
 mod standby;
 mod standbys;
 mod standing;
@@ -37,6 +42,8 @@ mod watchdog;
 pub use announcement::Progress;
 pub use clock::wall;
 pub use cluster::{Cluster, ClusterView, InstanceView, PartitionView, Wish};
+pub use data_loss::DataLoss;
+pub use halt::{Halt, HaltCause};
 pub use names::Names;
 pub use placement::{Candidate, Place, Situation, Standing, place};
 pub use pools::{in_key_order, pool_after};

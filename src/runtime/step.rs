@@ -105,7 +105,8 @@ impl Session<'_> {
         self.due_at = decided.due_at;
         self.more = decided.more;
         laps.end("decide");
-        if records == 0 && decided.batch.is_empty() && sent.is_empty() && decided.effects.is_empty() {
+        let is_idle = decided.batch.is_empty() && sent.is_empty() && decided.effects.is_empty();
+        if records == 0 && is_idle && !local.iter().any(Local::is_audit) {
             self.local.clear();
             return Ok(());
         }

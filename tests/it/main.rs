@@ -29,6 +29,8 @@ mod schemas;
 mod scripted;
 mod settings;
 mod shutdown;
+mod stale;
+mod storage;
 mod tasks;
 mod tidy;
 mod top;
