@@ -19,8 +19,11 @@ use crate::cluster::{
     Fleet, FleetOptions, Rng, Server, ServerOptions, Topic, Watch, await_some, bootstrap, cancel,
     guarded_program, reader, scaled, submit, submit_range,
 };
+use crate::replies::{create, submit_until_known};
 
 const PARTITIONS: i32 = 2;
+/// What reply topics begin with.
+const ANSWERS: &str = "answers.";
 const POOLS: [&str; 3] = ["alpha", "night", "grid"];
 
 /// What the command printed with `--json`, and its exit code.
@@ -98,7 +101,7 @@ fn run(server: &mut Server, watch: &Watch) -> Vec<Fleet> {
         let report = must_be_right(&namespace, &server.state_dir(), &[]);
         eprintln!("online, round {round}: {}", figures(&report));
     }
-    let ended = 2 * 3 * each + 3 + 3;
+    let ended = 1 + 2 * 3 * each + 3 + 3;
     watch.await_ends(ended, server);
     fleets
 }
@@ -108,8 +111,19 @@ fn figures(report: &Value) -> String {
     parts.iter().map(|part| format!("{} {}; ", part["compared"], part["unchecked"])).collect()
 }
 
+/// A task whose end is told on a topic of its submitter.
+fn one_reply(server: &Server, watch: &Watch) {
+    let topic = format!("{ANSWERS}{}", server.options.namespace);
+    create(&topic, "1048576");
+    let fields = json!({"command":["true"],"reply_to":topic});
+    let id = submit_until_known(server, watch, "told", &fields);
+    cancel(&server.options.namespace, "p", &id);
+    watch.end_of(&format!("p/{id}"), server);
+}
+
 fn options() -> ServerOptions {
     ServerOptions::new("verify")
+        .with("YARDMASTER_REPLY_PREFIXES", ANSWERS)
         .with("YARDMASTER_PARTITIONS", "2")
         .with("YARDMASTER_WORKER_HEARTBEAT", "500ms")
         .with("YARDMASTER_WORKER_LEASE", "3s")
@@ -121,6 +135,7 @@ fn verify_online_and_after_a_stop_and_what_it_finds() {
     let mut server = Server::start(&options());
     let namespace = server.options.namespace.clone();
     let watch = Watch::start(&namespace);
+    one_reply(&server, &watch);
     let fleets = run(&mut server, &watch);
     drop(fleets);
     server.stop();
@@ -137,6 +152,7 @@ fn verify_online_and_after_a_stop_and_what_it_finds() {
     for figure in ["store_rows", "input_records", "assignments", "messages", "events", "dead_letters"] {
         assert!(sum(&report, figure) > 0, "{figure}: {report:#}");
     }
+    assert_eq!(sum(&report, "replies"), 1, "{report:#}");
     in_words(&namespace, &state);
     from_the_middle(&namespace, &state, &report);
     damaged_rows(&namespace, &state);
