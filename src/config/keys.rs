@@ -48,6 +48,12 @@ pub const KEYS: &[Key] = &[
     key!("kafka.bootstrap", "127.0.0.1:9092", "brokers to begin with, HOST:PORT[,HOST:PORT]", |c, v| c
         .bootstrap =
         v.to_owned()),
+    key!(
+        "kafka.insecure",
+        "false",
+        "let kafka.* properties turn off the check that a broker is who it says it is",
+        |c, v| c.kafka_insecure = v.parse().map_err(|_| "must be true or false".to_owned())?
+    ),
     key!("namespace", "yardmaster", "prefix of all topics and transactional ids", |c, v| c.namespace =
         namespace(v)?),
     key!("partitions", "8", "partitions of the namespace; fixed once its topics exist", |c, v| c

@@ -4,6 +4,7 @@
 mod environment;
 mod keys;
 mod parse;
+mod passed;
 
 pub use keys::{KEYS, Key};
 
@@ -64,7 +65,7 @@ pub enum ConfigError {
 }
 
 /// The values of one server.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// Where each value came from, as text, for `config show`.
     pub shown: BTreeMap<&'static str, String>,
@@ -72,6 +73,8 @@ pub struct Config {
     pub bootstrap: String,
     /// Further `kafka.*` properties, passed through.
     pub kafka: Vec<(String, String)>,
+    /// `kafka.insecure`.
+    pub kafka_insecure: bool,
     /// `namespace`.
     pub namespace: String,
     /// `partitions`.
@@ -114,6 +117,13 @@ pub struct Config {
     pub settings: Settings,
 }
 
+impl std::fmt::Debug for Config {
+    /// The values as they were written; of what is passed to Kafka the names alone: passwords are among the values.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config").field("shown", &self.shown).field("kafka", &self.connection()).finish()
+    }
+}
+
 impl Config {
     /// The defaults, then the file, then the environment's `YARDMASTER_*`, then flags. `overrides` has the keys' names.
     ///
@@ -146,10 +156,11 @@ impl Config {
                 continue;
             }
             match name.strip_prefix("kafka.") {
-                Some(property) => config.kafka.push((property.to_owned(), value)),
+                Some(property) => config.kafka.push(passed::property(property, value)?),
                 None => return Err(ConfigError::Unknown(name)),
             }
         }
+        passed::check(&config.kafka, config.kafka_insecure)?;
         config.derive();
         config.check()?;
         Ok(config)
@@ -280,6 +291,7 @@ impl Config {
             shown: BTreeMap::new(),
             bootstrap: String::new(),
             kafka: Vec::new(),
+            kafka_insecure: false,
             namespace: String::new(),
             partitions: 0,
             replication: 0,
@@ -421,7 +433,10 @@ mod tests {
 
     #[test]
     fn kafka_properties_pass_through() {
-        let config = with(&[("kafka.security.protocol", "SSL")]).unwrap();
-        assert_eq!(config.kafka, [("security.protocol".to_owned(), "SSL".to_owned())]);
+        let config = with(&[("kafka.security.protocol", "SSL"), ("kafka.sasl.password", "hunter2")]).unwrap();
+        let expected = [("sasl.password", "hunter2"), ("security.protocol", "SSL")];
+        assert_eq!(config.kafka, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let shown = format!("{config:?}");
+        assert!(shown.contains("sasl.password") && !shown.contains("hunter2"), "{shown}");
     }
 }

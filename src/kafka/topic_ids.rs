@@ -1,7 +1,7 @@
 //! The ids of topics: a topic that was deleted and made again has another one, under the same name. rust-rdkafka has no
 //! call for it, so librdkafka's own is used.
 //!
-//! **Invariant:** the only unsafe code of the project is here.
+//! **Invariant:** the only unsafe code of the project is here, but for `_exit` in `cli/exit.rs`.
 #![expect(unsafe_code, reason = "rust-rdkafka does not wrap DescribeTopics")]
 
 use std::collections::BTreeMap;

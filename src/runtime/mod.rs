@@ -1,33 +1,47 @@
 //! When things happen: processors, each a thread over one partition, and the placement that says which of them run here.
 
+mod announcement;
 mod channels;
 mod clock;
+mod cluster;
 mod deadletter;
 mod early;
+mod fences;
 mod figures;
 mod history;
 mod laps;
 mod membership;
 mod mutants;
 mod names;
+mod opened;
+mod owner;
 mod partition;
 mod placement;
 mod pools;
 mod processor;
 mod registry;
+mod restore;
+mod restores;
+mod roster;
 mod send;
 mod server;
 mod session;
+mod standby;
 mod standbys;
+mod standing;
 mod step;
 mod take;
 mod waiters;
+mod watchdog;
 
+pub use announcement::Progress;
 pub use clock::wall;
+pub use cluster::{Cluster, ClusterView, InstanceView, PartitionView, Wish};
 pub use names::Names;
-pub use placement::place;
+pub use placement::{Candidate, Place, Situation, Standing, place};
 pub use pools::{in_key_order, pool_after};
 pub use registry::{Committed, Location, OwnedPartition, Registry};
+pub use restores::{RestoreProgress, Restores};
 pub use server::Server;
 pub use standbys::{Behind, StandbyPartition, Standbys};
 pub use waiters::{Asked, Decision, Waiter};

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use yardmaster_state::{Checkpoint, NextOffset};
@@ -56,6 +58,14 @@ impl Partition {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Waits before something is tried again, but not when this partition is to stop.
+    pub(super) fn pause(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        while !self.is_stopping() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(20).min(pause));
+        }
     }
 
     /// Readers that wait for their own write see how far it is.

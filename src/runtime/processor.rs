@@ -8,17 +8,16 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use yardmaster_state::{
-    BlockCache, Checkpoint, DiskOptions, DiskStore, Marker, StateDirectory, StateError, Store, fail_point,
-    set_aside,
-};
+use yardmaster_state::{BlockCache, Checkpoint, DiskStore, StateError, Store, fail_point, set_aside};
 use yardmaster_topologies::event::Local;
 use yardmaster_topologies::settings::Settings;
 
 use super::channels::{LOOK_EVERY, ready_channels};
+use super::opened::Opened;
 use super::partition::{Partition, committed};
 use super::registry::{Committed, OwnedPartition};
 use super::session::{begin, needs_rebuild};
+use super::standby::Standby;
 use super::step::Broken;
 use crate::kafka::{Connection, KafkaFailure};
 
@@ -48,23 +47,31 @@ pub(super) struct Processor {
 }
 
 impl Processor {
-    /// Starts the thread; it claims the partition by itself.
+    /// Starts the thread; it claims the partition by itself, with what a copy has opened if there is one.
     pub(super) fn start(
         partition: Arc<Partition>,
         conn: Connection,
         stores: StoreSettings,
         settings: Settings,
+        standby: Option<Standby>,
     ) -> std::io::Result<Self> {
         let shared = Arc::clone(&partition);
-        let thread = thread::Builder::new()
-            .name(format!("processor-{}", partition.number))
-            .spawn(move || run(&shared, &conn, &stores, &settings))?;
+        let thread =
+            thread::Builder::new().name(format!("processor-{}", partition.number)).spawn(move || {
+                let opened = standby.and_then(Standby::hand_over);
+                run(&shared, &conn, &stores, &settings, opened);
+            })?;
         Ok(Self { partition, thread: Some(thread) })
     }
 
     /// Whether the thread has ended by itself: it was fenced.
     pub(super) fn is_over(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Whether it was: nobody asked it to end.
+    pub(super) fn was_fenced(&self) -> bool {
+        self.is_over() && !self.partition.is_stopping()
     }
 
     /// Asks the thread to stop after its batch; [`Processor::join`] waits for it.
@@ -82,12 +89,20 @@ impl Processor {
     }
 }
 
-fn run(partition: &Partition, conn: &Connection, stores: &StoreSettings, settings: &Settings) {
+fn run(
+    partition: &Partition,
+    conn: &Connection,
+    stores: &StoreSettings,
+    settings: &Settings,
+    mut opened: Option<Opened>,
+) {
     let mut pause = PAUSE_MIN;
     let mut rebuilds = 0;
     while !partition.is_stopping() {
         let served = Served(partition);
-        let ended = with_store(partition, conn, stores, settings);
+        let at_hand =
+            opened.take().map_or_else(|| Opened::open(partition.number, partition.partitions, stores), Ok);
+        let ended = at_hand.and_then(|opened| with_store(partition, conn, opened, settings));
         drop(served);
         match ended {
             Ok(End::Stopped) => break,
@@ -117,7 +132,7 @@ fn run(partition: &Partition, conn: &Connection, stores: &StoreSettings, setting
                 tracing::warn!(partition = partition.number, %error, "the store can't be opened, trying again");
                 rebuilds += u32::from(matches!(error, StateError::Rebuild(_)));
                 partition.metrics.recovered(partition.number, "store");
-                thread::sleep(pause);
+                partition.pause(pause);
                 pause = (pause * 2).min(PAUSE_MAX);
             }
         }
@@ -152,28 +167,11 @@ enum End {
 fn with_store(
     partition: &Partition,
     conn: &Connection,
-    stores: &StoreSettings,
+    opened: Opened,
     settings: &Settings,
 ) -> Result<End, StateError> {
-    let marker = Marker {
-        namespace: stores.namespace.clone(),
-        partition: u32::try_from(partition.number).unwrap_or_default(),
-        partitions: u32::try_from(partition.partitions).unwrap_or_default(),
-        topics: stores.topics.clone(),
-    };
-    let directory = StateDirectory::open(&stores.state_dir, &marker)?;
-    let path = directory.store_path();
-    let store = match DiskStore::open(&path, &DiskOptions::new(stores.cache.clone())) {
-        Ok(store) => Arc::new(store),
-        Err(StateError::Corrupted(what)) => {
-            let aside = set_aside(&path)?;
-            tracing::error!(partition = partition.number, what, aside = %aside.display(), "the store was damaged: it is \
-                 set aside and rebuilt from the changelog");
-            Arc::new(DiskStore::open(&path, &DiskOptions::new(stores.cache.clone()))?)
-        }
-        Err(other) => return Err(other),
-    };
-    let end = sessions(partition, conn, &store, settings);
+    let Opened { store, directory, torn } = opened;
+    let end = sessions(partition, conn, &store, settings, torn);
     partition.registry.remove(partition.number);
     if let Err(error) = store.flush() {
         tracing::warn!(partition = partition.number, %error, "the store was not flushed: its log has everything");
@@ -183,7 +181,7 @@ fn with_store(
     match end {
         Ok(end) => Ok(end),
         Err(why) => {
-            let aside = set_aside(&path)?;
+            let aside = set_aside(&directory.store_path())?;
             tracing::error!(partition = partition.number, why, aside = %aside.display(), "the store is set aside and \
                  rebuilt from the changelog");
             Err(StateError::Rebuild(why))
@@ -197,9 +195,10 @@ fn sessions(
     conn: &Connection,
     store: &Arc<DiskStore>,
     settings: &Settings,
+    torn: Vec<Vec<u8>>,
 ) -> Result<End, String> {
     let mut pause = PAUSE_MIN;
-    let mut pending = Pending::default();
+    let mut pending = Pending { rewrite: torn, ..Pending::default() };
     while !partition.is_stopping() {
         let began = Instant::now();
         let broken = match session(partition, conn, store, settings, &mut pending) {
@@ -227,7 +226,7 @@ fn sessions(
         if began.elapsed() > GOOD_SESSION {
             pause = PAUSE_MIN;
         }
-        thread::sleep(pause);
+        partition.pause(pause);
         pause = (pause * 2).min(PAUSE_MAX);
     }
     Ok(End::Stopped)

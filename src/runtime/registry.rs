@@ -10,6 +10,8 @@ use yardmaster_topologies::driver::CommandInput;
 use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::id::{Pool, RequestId};
 
+use super::cluster::Cluster;
+use super::restores::Restores;
 use super::standbys::Standbys;
 use super::waiters::{Asked, Waiter, Waiters};
 use crate::kafka::partition_of;
@@ -85,6 +87,8 @@ pub struct Registry {
     owned: RwLock<BTreeMap<i32, Arc<OwnedPartition>>>,
     elsewhere: RwLock<BTreeMap<i32, String>>,
     standbys: Standbys,
+    restores: Restores,
+    cluster: Cluster,
     waiters: Waiters,
     /// When the placement was last seen.
     placed_at: RwLock<Option<Instant>>,
@@ -99,6 +103,8 @@ impl Registry {
             owned: RwLock::default(),
             elsewhere: RwLock::default(),
             standbys: Standbys::default(),
+            restores: Restores::default(),
+            cluster: Cluster::default(),
             waiters: Waiters::default(),
             placed_at: RwLock::default(),
         }
@@ -139,6 +145,18 @@ impl Registry {
     #[must_use]
     pub fn standbys(&self) -> &Standbys {
         &self.standbys
+    }
+
+    /// The partitions that are being restored here.
+    #[must_use]
+    pub fn restores(&self) -> &Restores {
+        &self.restores
+    }
+
+    /// The cluster as it is seen here, and what operators want of it.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
     /// A partition is restored and processes from now on.

@@ -2,16 +2,15 @@
 //! last batch stopped. It is also the one way out of any doubt.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use yardmaster_state::{
-    Checkpoint, KeyWriter, NextOffset, Restore, RestoreReport, StateError, Store, fail_point, prefix_end,
-    scan_rows,
+    Checkpoint, KeyWriter, NextOffset, StateError, Store, fail_point, prefix_end, scan_rows,
 };
 use yardmaster_topologies::driver::Grid;
 use yardmaster_topologies::event::Local;
 use yardmaster_topologies::settings::Settings;
-use yardmaster_topologies::tables::{GridSchema, WorkerTable, byte};
+use yardmaster_topologies::tables::{WorkerTable, byte};
 use yardmaster_topologies::time::ProcessorMs;
 use yardmaster_topologies::topology::{STATUS, TASKS};
 use yardmaster_topologies::wire::Defaults;
@@ -21,13 +20,11 @@ use super::clock::Clock;
 use super::history;
 use super::mutants;
 use super::partition::Partition;
+use super::restore::restore;
 use super::step::{Broken, Session};
 use super::take::Take;
-use crate::kafka::{ChangelogReader, Connection, KafkaFailure, Source, Transactions, high_watermark};
+use crate::kafka::{Connection, KafkaFailure, Source, Transactions, high_watermark};
 use crate::metrics::Recorder;
-
-/// A restore that reads nothing for so long is stuck.
-const STALL: Duration = Duration::from_secs(60);
 
 /// Claims the partition and brings its store to the end of the changelog.
 pub(super) fn begin<'p>(
@@ -135,72 +132,6 @@ fn inputs(partition: &Partition, conn: &Connection, checkpoint: &Checkpoint) -> 
     }
     let listener = partition.metrics.inputs_listener(partition.number);
     Ok(Source::open(conn, partition.inputs.clone(), partition.number, next, listener)?)
-}
-
-/// Reads the changelog from the store's position to the high watermark.
-fn restore(
-    partition: &Partition,
-    conn: &Connection,
-    store: &dyn Store,
-    early: Option<(i64, i64)>,
-) -> Result<RestoreReport, Broken> {
-    let topic = partition.names.changelog();
-    let (first, end) = match early {
-        Some(watermarks) => watermarks,
-        None => high_watermark(conn, &topic, partition.number)?,
-    };
-    let end = NextOffset(end);
-    let known = store.checkpoint()?;
-    if let Some(ahead) = known.as_ref().filter(|checkpoint| checkpoint.changelog > end) {
-        // The log was cut or made again. To start over would decide again what was decided: a person has to know.
-        return Err(KafkaFailure::Lost {
-            topic,
-            partition: partition.number,
-            wanted: ahead.changelog.0,
-            first,
-            last: end.0,
-        }
-        .into());
-    }
-    let mut restore = Restore::new(&GridSchema, store, known, end)?;
-    let shown = partition.metrics.restoring(partition.number, end.0 - restore.start().0);
-    if !restore.is_done(None, end) {
-        let mut reader = ChangelogReader::open(conn, &topic, partition.number, restore.start().0)?;
-        let mut progress = Instant::now();
-        while !restore.is_done(reader.position().map(NextOffset), end) {
-            match reader.poll(Duration::from_millis(50))? {
-                Some((offset, key, value)) => {
-                    restore.feed(offset, &key, value.as_deref())?;
-                    progress = Instant::now();
-                    shown.at(restore.report().records_read, end.0 - offset - 1);
-                }
-                None if progress.elapsed() > STALL => {
-                    return Err(stalled(&topic, partition.number, end).into());
-                }
-                None => {}
-            }
-            if partition.is_stopping() {
-                return Err(KafkaFailure::Unreachable("the restore was stopped".to_owned()).into());
-            }
-        }
-    }
-    let report = restore.finish()?;
-    tracing::info!(
-        partition = partition.number,
-        records = report.records_read,
-        batches = report.batches,
-        torn = report.torn.len(),
-        took_ms = shown.end(report.records_read).as_millis(),
-        "restored to the changelog's end at {end}"
-    );
-    Ok(report)
-}
-
-fn stalled(topic: &str, partition: i32, end: NextOffset) -> KafkaFailure {
-    KafkaFailure::Unreachable(format!(
-        "the restore from {topic}-{partition} stands still before its end at {end}: either the log was cut, or a \
-         foreign producer holds a transaction open in it"
-    ))
 }
 
 /// Whether the store must be set aside and rebuilt from the changelog.

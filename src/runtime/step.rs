@@ -210,6 +210,7 @@ impl Session<'_> {
     }
 
     fn show_lag(&self, take: &Take) {
+        self.recorder.turn();
         for (input, position) in self.checkpoint.inputs.iter().enumerate() {
             self.recorder.lag(input, self.source.end(input), position.0);
             let age = if take.is_dry { Some(Duration::ZERO) } else { take.lag_of(input) };

@@ -18,6 +18,8 @@ pub(crate) struct ServerOptions {
     pub(crate) name: String,
     /// `YARDMASTER_*` variables.
     pub(crate) variables: Vec<(String, String)>,
+    /// Another broker than the one of all tests.
+    pub(crate) bootstrap: Option<String>,
     /// Further words of its command line.
     flags: Vec<String>,
     /// What happens to its process where, as `YARDMASTER_FAILPOINT` has it.
@@ -31,6 +33,7 @@ impl ServerOptions {
             namespace: fresh_namespace(test),
             name: "one".to_owned(),
             variables: Vec::new(),
+            bootstrap: None,
             flags: Vec::new(),
             failpoint: None,
         }
@@ -93,7 +96,8 @@ impl Server {
         let address = format!("127.0.0.1:{port}");
         let mut command = if options.failpoint.is_some() { chaos_program() } else { program() };
         command.envs(options.failpoint.iter().map(|text| ("YARDMASTER_FAILPOINT", text)));
-        command.args(["server", "--kafka", &bootstrap(), "--namespace", &options.namespace]);
+        let kafka = options.bootstrap.clone().unwrap_or_else(bootstrap);
+        command.args(["server", "--kafka", &kafka, "--namespace", &options.namespace]);
         command.args(["--http", &address, "--state-dir"]).arg(dir.join("state")).args(&options.flags);
         command.envs(options.variables.iter().cloned());
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
@@ -142,8 +146,13 @@ impl Server {
 
     /// SIGTERM, and waits for the end.
     pub(crate) fn stop(&mut self) -> Option<i32> {
-        self.signal(nix::sys::signal::Signal::SIGTERM);
+        self.ask_to_stop();
         self.await_end()
+    }
+
+    /// SIGTERM.
+    pub(crate) fn ask_to_stop(&self) {
+        self.signal(nix::sys::signal::Signal::SIGTERM);
     }
 
     /// SIGHUP, as a terminal sends it that is closed.
@@ -195,6 +204,11 @@ impl Server {
         let text = String::from_utf8_lossy(text.get(self.log_before..).unwrap_or_default()).into_owned();
         let is_restore = |line: &&str| line.contains("restored to the changelog's end");
         text.lines().filter(is_restore).filter_map(|line| logged_number(line, "records")).collect()
+    }
+
+    /// What it has logged since this start.
+    pub(crate) fn log_since_start(&self) -> String {
+        self.log().split_off(self.log_before)
     }
 
     /// What a failure should show.
