@@ -128,7 +128,7 @@ pub(super) fn now(situation: &Situation, wanted: &Owners) -> Owners {
     let count = usize::try_from(situation.partitions).unwrap_or_default();
     let together = (count / MOVED_TOGETHER).max(MOVED_TOGETHER_MIN);
     let is_whole = wanted.keys().all(|partition| situation.live_owner(*partition).is_some());
-    let mut room = if is_whole { together.saturating_sub(situation.moving.len()) } else { 0 };
+    let mut room = if is_whole { together } else { 0 };
     let mut owners = wanted.clone();
     for (partition, owner) in &mut owners {
         let Some(before) = situation.live_owner(*partition).filter(|before| before != owner) else {

@@ -131,8 +131,11 @@ fn who_stops_hands_over_what_others_have_warm_some_at_a_time() {
     world.instances.get_mut("a").unwrap().standing = Standing::Stopping;
     world.placed = place(&world);
     assert_eq!(owned(&world, "a"), 2, "two at a time");
-    world.moving = (0..8).filter(|partition| world.placed[partition].owner == "b").take(2).collect();
-    assert_eq!(place(&world), world.placed, "not before those two are served");
+    world.moving = BTreeSet::from([0]);
+    assert_eq!(place(&world), world.placed, "not before the last of them is served");
+    world.instances.get_mut("b").unwrap().standing = Standing::Away;
+    assert_eq!(owners(&place(&world)), ["a"; 8], "but what has no owner does not wait");
+    world.instances.get_mut("b").unwrap().standing = Standing::Settled;
     world.moving.clear();
     settle(&mut world);
     assert_eq!((owned(&world, "b"), kept(&world, "a")), (8, 8));
