@@ -15,11 +15,12 @@ ENV CARGO_INCREMENTAL=0
 # takes about 25 minutes on 2 cores, and is built again only when a manifest or the lock file has changed.
 COPY Cargo.toml Cargo.lock ./
 COPY state/Cargo.toml state/
+COPY tests/checker/Cargo.toml tests/checker/
 COPY topologies/Cargo.toml topologies/
 COPY xtask/Cargo.toml xtask/
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    mkdir -p src state/src topologies/src xtask/src \
-    && touch src/lib.rs state/src/lib.rs topologies/src/lib.rs \
+    mkdir -p src state/src tests/checker/src topologies/src xtask/src \
+    && touch src/lib.rs state/src/lib.rs tests/checker/src/lib.rs topologies/src/lib.rs \
     && echo 'fn main() {}' > src/main.rs \
     && cp src/main.rs xtask/src/main.rs \
     && cargo build --release --locked -p yardmaster --bin yardmaster

@@ -3,6 +3,7 @@
 //! **Invariant:** nothing outside `kafka/` names rdkafka.
 //! **Invariant:** nothing here decides about a task; it feeds `topologies` and carries out what comes back.
 
+pub mod chaos;
 pub mod cli;
 pub mod config;
 pub mod embedded;

@@ -9,6 +9,7 @@ use super::output::{json, line};
 use super::server::ConfigArgs;
 use super::table::{Column, lines, text};
 use crate::config::KEYS;
+use crate::kafka::is_secret;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,8 +17,6 @@ Examples:
   yardmaster config show --config yardmaster.toml --set worker.lease=20s
   YARDMASTER_KAFKA_SECURITY_PROTOCOL=SSL yardmaster config show --json";
 
-/// Words in the name of a property whose value is nobody's business.
-const SECRET_WORDS: [&str; 6] = ["password", "secret", "token", "jaas", "key.pem", "credential"];
 const MASK: &str = "********";
 
 /// `yardmaster config`.
@@ -64,8 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 
 /// A property that is passed through to librdkafka.
 fn property(name: &str, value: &str) -> Value {
-    let is_secret = SECRET_WORDS.iter().any(|word| name.contains(word));
-    let value = if is_secret { MASK } else { value };
+    let value = if is_secret(name) { MASK } else { value };
     let meaning = "passed through to librdkafka";
     json!({"key": format!("kafka.{name}"), "value": value, "default": "", "meaning": meaning})
 }

@@ -5,10 +5,12 @@
 mod bench;
 mod children;
 mod client;
+mod cluster;
 mod config_show;
 mod demo;
 mod dev;
 mod events;
+mod exit;
 mod failure;
 mod fleet;
 mod health;
@@ -21,6 +23,7 @@ mod patience;
 mod pool_stats;
 mod price;
 mod progress;
+mod restore_bar;
 mod server;
 mod signals;
 mod submit;
@@ -37,6 +40,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::chaos;
 use crate::logs;
 use crate::worker::{GUARD_COMMAND, guard_groups};
 use failure::{Failure, Outcome};
@@ -81,6 +85,8 @@ enum Command {
     Queue(fleet::QueueArguments),
     /// Look at pools.
     Pool(fleet::PoolArguments),
+    /// Look at the servers and what each owns; empty one, balance.
+    Cluster(cluster::Arguments),
     /// Watch the grid live in a terminal: pools, queues, jobs, workers, tasks.
     Top(top::Arguments),
     /// What happens, as it happens.
@@ -136,6 +142,10 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     logs::start();
     abort_on_panic();
+    if let Err(error) = chaos::start() {
+        output::say(&format!("yardmaster: {error}"));
+        return ExitCode::from(2);
+    }
     run(cli)
 }
 
@@ -173,6 +183,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Job(arguments) => job::run(&arguments),
         Command::Queue(arguments) => fleet::run_queue(&arguments),
         Command::Pool(arguments) => fleet::run_pool(&arguments),
+        Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Top(arguments) => top::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),
         Command::Health(arguments) => health::run(&arguments),

@@ -2,21 +2,31 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use tokio::sync::watch;
 
+use super::exit;
 use super::failure::{Failure, Outcome};
+use super::restore_bar::RestoreBar;
 use super::signals::EndOrders;
 use crate::config::Config;
 use crate::http;
+use crate::kafka::open_calls;
 use crate::logs;
-use crate::runtime::Server;
+use crate::runtime::{DataLoss, Server};
 use crate::trace;
 
-/// A graceful stop commits, hands over and ends what is open; all of it together must not hang its user.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// A graceful stop ends what is open, commits and hands over; all of it together must not take longer than 10 s, whatever
+/// hangs. What does not end by itself is given up here.
+const STOP_PATIENCE: Duration = Duration::from_millis(9_500);
+/// What is left of it, when all else was waited for, to say so.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+const PANICKED: &str = "a thread panicked: see the log";
+/// How often orders are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,6 +70,9 @@ pub(crate) struct ConfigArgs {
 pub(crate) struct Arguments {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Go on behind input records that are gone, TOPIC:PARTITION:FROM-TO exactly as the halted server printed it: once.
+    #[arg(long, value_name = "TOPIC:PARTITION:FROM-TO")]
+    accept_data_loss: Vec<DataLoss>,
     /// End when stdin ends.
     #[arg(long, hide = true)]
     follow_stdin: bool,
@@ -92,19 +105,79 @@ impl ConfigArgs {
     }
 }
 
-/// Until SIGTERM or Ctrl-C.
+/// Until SIGTERM or Ctrl-C; a second one insists.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    let config = arguments.config.load()?;
+    let mut config = arguments.config.load()?;
+    config.accepted_losses.clone_from(&arguments.accept_data_loss);
     trace::start(&config.otel_endpoint, "server", &config.instance_id)?;
     let orders = EndOrders::listen()?;
     if arguments.follow_stdin {
         orders.follow_stdin()?;
     }
-    let running = start(config)?;
-    while !orders.came_within(Duration::from_millis(200)) && !running.has_ended() {}
-    let stopped = running.stop();
-    trace::finish();
-    stopped
+    let Some(running) = start_unless(config, &orders)? else {
+        // Whoever asks for Kafka at this moment can't be interrupted, and has begun nothing that has to be ended.
+        tracing::info!("stopped before it was up");
+        exit::at_once(0)
+    };
+    let mut bar = RestoreBar::default();
+    while !orders.came_within(LOOK_EVERY) && !running.has_ended() {
+        bar.show(&running.server.registry.restores().all());
+    }
+    drop(bar);
+    stop_in_time(running, &orders)
+}
+
+/// Starts in a thread, since that waits for Kafka; none when the order to end comes first.
+fn start_unless(config: Config, orders: &EndOrders) -> Result<Option<Running>, Failure> {
+    let started = in_thread("start", move || start(config))?;
+    loop {
+        match started.recv_timeout(LOOK_EVERY) {
+            Ok(running) => return running.map(Some),
+            Err(RecvTimeoutError::Timeout) if orders.came_within(Duration::ZERO) => return Ok(None),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(Failure::Incomplete(PANICKED.to_owned())),
+        }
+    }
+}
+
+/// Stops; what hangs is given up when its time is over, or when the order comes again.
+fn stop_in_time(running: Running, orders: &EndOrders) -> Outcome {
+    let deadline = Instant::now() + STOP_PATIENCE;
+    tracing::info!("stopping");
+    let stopped = in_thread("stop", move || running.stop_by(deadline))?;
+    loop {
+        match stopped.recv_timeout(LOOK_EVERY) {
+            Ok(Ok(Stop::Whole)) => {
+                trace::finish();
+                tracing::info!("stopped");
+                return Ok(());
+            }
+            Ok(Ok(Stop::GivenUp)) => give_up(),
+            Ok(Err(failure)) => return Err(failure),
+            Err(RecvTimeoutError::Timeout)
+                if Instant::now() < deadline && !orders.came_within(Duration::ZERO) => {}
+            Err(RecvTimeoutError::Timeout) => give_up(),
+            Err(RecvTimeoutError::Disconnected) => return Err(Failure::Incomplete(PANICKED.to_owned())),
+        }
+    }
+}
+
+/// Not a failure: the next start, here or elsewhere, fences what is left behind and recovers.
+fn give_up() -> ! {
+    let calls: Vec<String> = open_calls().iter().map(ToString::to_string).collect();
+    let what = if calls.is_empty() { "the partitions' threads".to_owned() } else { calls.join(", ") };
+    tracing::warn!("gave up waiting for {what}: nothing is lost, the next start recovers it");
+    exit::at_once(0)
+}
+
+fn in_thread<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<Receiver<T>, Failure> {
+    let (sender, receiver) = channel();
+    // Nobody listens any more only when the process is ending.
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || sender.send(body()).ok())?;
+    Ok(receiver)
 }
 
 /// A server in this process.
@@ -165,29 +238,42 @@ impl Running {
         self.serving.is_finished()
     }
 
-    /// Commits and releases the partitions while HTTP still says where they are, then stops HTTP.
+    /// Stops everything, within the time that a stop may take. What does not end is left to the end of the process.
     pub(crate) fn stop(self) -> Outcome {
-        let deadline = Instant::now() + STOP_PATIENCE;
-        let mut is_clean = self.server.stop(STOP_PATIENCE.saturating_sub(http::END_TIMEOUT));
-        self.shutdown.send_replace(true);
-        while !self.serving.is_finished() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        // A thread that still runs then is left to the end of the process.
-        if self.serving.is_finished() {
-            match self.serving.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(Failure::Incomplete(error.to_string())),
-                Err(_) => {
-                    return Err(Failure::Incomplete("the HTTP thread panicked: see the log".to_owned()));
-                }
-            }
-        } else {
-            is_clean = false;
-        }
-        if !is_clean {
+        if let Stop::GivenUp = self.stop_by(Instant::now() + STOP_PATIENCE)? {
             tracing::warn!("not everything stopped in time: the next start recovers it");
         }
         Ok(())
+    }
+
+    /// Ends HTTP first, whose open requests may wait for what a partition decides; then commits and releases the
+    /// partitions, which dispatch until then.
+    fn stop_by(self, deadline: Instant) -> Result<Stop, Failure> {
+        self.shutdown.send_replace(true);
+        let served_until = deadline.min(Instant::now() + http::END_TIMEOUT + LAST_WORDS);
+        while !self.serving.is_finished() && Instant::now() < served_until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let has_ended = self.serving.is_finished();
+        let served = if has_ended { ended(self.serving) } else { Ok(()) };
+        let left = deadline.saturating_duration_since(Instant::now()).saturating_sub(LAST_WORDS);
+        let is_released = self.server.stop(left);
+        served.map(|()| if has_ended && is_released { Stop::Whole } else { Stop::GivenUp })
+    }
+}
+
+/// How a stop went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// Everything has ended.
+    Whole,
+    /// Something did not end in time.
+    GivenUp,
+}
+
+fn ended(serving: std::thread::JoinHandle<Result<(), http::HttpError>>) -> Result<(), Failure> {
+    match serving.join() {
+        Ok(served) => served.map_err(|error| Failure::Incomplete(error.to_string())),
+        Err(_) => Err(Failure::Incomplete(PANICKED.to_owned())),
     }
 }

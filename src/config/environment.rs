@@ -10,7 +10,8 @@ const PREFIX: &str = "YARDMASTER_";
 const KAFKA: &str = "KAFKA_";
 
 /// Variables that are no keys: the command line's own, the build's and the tests'.
-const OTHERS: &[&str] = &["URL", "POOL", "LOG", "TOKEN_FILE", "TARGET_DIR", "CONFIG", "SEED"];
+const OTHERS: &[&str] =
+    &["URL", "POOL", "LOG", "TOKEN_FILE", "TARGET_DIR", "CONFIG", "SEED", "FAILPOINT", "MUTANT"];
 const OTHERS_OF_TESTS: &str = "TEST_";
 
 /// What the environment says.

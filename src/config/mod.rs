@@ -4,6 +4,7 @@
 mod environment;
 mod keys;
 mod parse;
+mod passed;
 
 pub use keys::{KEYS, Key};
 
@@ -17,6 +18,7 @@ use yardmaster_topologies::time::Millis;
 
 use crate::http::Peers;
 use crate::logs::LogFormat;
+use crate::runtime::DataLoss;
 
 /// How long the topic of events is kept; see `runtime/names.rs`.
 const EVENTS_KEPT: Duration = Duration::from_secs(8 * 86_400);
@@ -64,7 +66,7 @@ pub enum ConfigError {
 }
 
 /// The values of one server.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// Where each value came from, as text, for `config show`.
     pub shown: BTreeMap<&'static str, String>,
@@ -72,6 +74,8 @@ pub struct Config {
     pub bootstrap: String,
     /// Further `kafka.*` properties, passed through.
     pub kafka: Vec<(String, String)>,
+    /// `kafka.insecure`.
+    pub kafka_insecure: bool,
     /// `namespace`.
     pub namespace: String,
     /// `partitions`.
@@ -110,8 +114,21 @@ pub struct Config {
     pub batch_bytes_max: usize,
     /// `store.cache_bytes`.
     pub store_cache_bytes: usize,
+    /// `changelog.delete_retention_min`.
+    pub deletes_kept_min: Duration,
+    /// `state.free_bytes_min`.
+    pub free_bytes_min: u64,
+    /// Losses of input records that a person has accepted for this start (`--accept-data-loss`).
+    pub accepted_losses: Vec<DataLoss>,
     /// What decisions depend on; the secret is made by the processor.
     pub settings: Settings,
+}
+
+impl std::fmt::Debug for Config {
+    /// The values as they were written; of what is passed to Kafka the names alone: passwords are among the values.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config").field("shown", &self.shown).field("kafka", &self.connection()).finish()
+    }
 }
 
 impl Config {
@@ -146,10 +163,11 @@ impl Config {
                 continue;
             }
             match name.strip_prefix("kafka.") {
-                Some(property) => config.kafka.push((property.to_owned(), value)),
+                Some(property) => config.kafka.push(passed::property(property, value)?),
                 None => return Err(ConfigError::Unknown(name)),
             }
         }
+        passed::check(&config.kafka, config.kafka_insecure)?;
         config.derive();
         config.check()?;
         Ok(config)
@@ -280,6 +298,7 @@ impl Config {
             shown: BTreeMap::new(),
             bootstrap: String::new(),
             kafka: Vec::new(),
+            kafka_insecure: false,
             namespace: String::new(),
             partitions: 0,
             replication: 0,
@@ -299,6 +318,9 @@ impl Config {
             batch_records_max: 0,
             batch_bytes_max: 0,
             store_cache_bytes: 0,
+            deletes_kept_min: Duration::ZERO,
+            free_bytes_min: 0,
+            accepted_losses: Vec::new(),
             settings: Settings {
                 secret: [0; 32],
                 heartbeat: zero,
@@ -421,7 +443,10 @@ mod tests {
 
     #[test]
     fn kafka_properties_pass_through() {
-        let config = with(&[("kafka.security.protocol", "SSL")]).unwrap();
-        assert_eq!(config.kafka, [("security.protocol".to_owned(), "SSL".to_owned())]);
+        let config = with(&[("kafka.security.protocol", "SSL"), ("kafka.sasl.password", "hunter2")]).unwrap();
+        let expected = [("sasl.password", "hunter2"), ("security.protocol", "SSL")];
+        assert_eq!(config.kafka, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let shown = format!("{config:?}");
+        assert!(shown.contains("sasl.password") && !shown.contains("hunter2"), "{shown}");
     }
 }

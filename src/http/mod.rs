@@ -6,6 +6,7 @@
 mod anywhere;
 mod ask;
 mod cancel;
+mod cluster;
 mod collect;
 mod counts;
 mod events;

@@ -6,8 +6,8 @@ use utoipa::OpenApi;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::{
-    anywhere, cancel, counts, events, jobs, pools, probes, read_tasks, requeue, results, stats, submit,
-    windows, workers,
+    anywhere, cancel, cluster, counts, events, jobs, pools, probes, read_tasks, requeue, results, stats,
+    submit, windows, workers,
 };
 
 /// The schema of what stands on the topic of commands: a task in a body is the task of a command.
@@ -45,6 +45,10 @@ const OPEN: [&str; 2] = ["/healthz", "/readyz"];
         workers::drain,
         workers::undrain,
         events::events,
+        cluster::cluster,
+        cluster::rebalance,
+        cluster::drain,
+        cluster::undrain,
         probes::healthz,
         probes::readyz,
         probes::metrics,

@@ -12,6 +12,8 @@ use utoipa::ToSchema;
 use super::guard::Stranger;
 use super::parts::App;
 use super::problem::{Answer, Problem};
+use crate::kafka::{OpenCall, open_calls};
+use crate::runtime::{Registry, RestoreProgress};
 
 /// Whether the process is alive.
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,6 +36,58 @@ pub(crate) struct Readiness {
     elsewhere: BTreeMap<i32, String>,
     /// Those that move or are being restored.
     moving: Vec<i32>,
+    /// Of these: those that are being restored here, and how far that is.
+    restoring: Vec<RestoringView>,
+    /// Calls of the Kafka client that take longer than they ever should.
+    overdue: Vec<OverdueView>,
+    /// Of those that are placed here: what holds them, and the way out.
+    halted: BTreeMap<i32, HaltView>,
+}
+
+/// Why a partition stands still.
+#[derive(Debug, Serialize, ToSchema)]
+struct HaltView {
+    /// topics, directory, too_new, input_lost, changelog_lost, damaged, or no_space.
+    cause: &'static str,
+    /// What was found, what was expected, and what to do.
+    detail: String,
+}
+
+/// A partition that is being restored.
+#[derive(Debug, Serialize, ToSchema)]
+struct RestoringView {
+    partition: i32,
+    /// Offsets of the changelog that were read.
+    done: u64,
+    /// Of so many.
+    total: u64,
+    /// Why it does not go on, when it doesn't.
+    waits_for: Option<String>,
+}
+
+/// A call that does not come back.
+#[derive(Debug, Serialize, ToSchema)]
+struct OverdueView {
+    /// What is called.
+    call: &'static str,
+    /// With what: a transactional id, a partition, a kind of client.
+    of: String,
+    /// For how long.
+    seconds: u64,
+}
+
+fn restoring(registry: &Registry) -> Vec<RestoringView> {
+    let view = |restore: RestoreProgress| {
+        let RestoreProgress { partition, done, total, waits_for } = restore;
+        RestoringView { partition, done, total, waits_for }
+    };
+    registry.restores().all().into_iter().map(view).collect()
+}
+
+fn overdue() -> Vec<OverdueView> {
+    let view =
+        |open: OpenCall| OverdueView { call: open.call.name(), seconds: open.age().as_secs(), of: open.of };
+    open_calls().into_iter().filter(OpenCall::is_overdue).map(view).collect()
 }
 
 /// A partition that is served here.
@@ -95,7 +149,21 @@ pub(crate) async fn readyz(State(app): State<App>, stranger: Option<Extension<St
     if stranger.is_some() {
         return (status, Json(Ready { ready })).into_response();
     }
-    let body = Readiness { ready, following, partitions: registry.partitions(), owned, elsewhere, moving };
+    let halts = registry.halts().into_iter();
+    let halted = halts
+        .map(|(partition, halt)| (partition, HaltView { cause: halt.cause.name(), detail: halt.text }))
+        .collect();
+    let body = Readiness {
+        ready,
+        following,
+        partitions: registry.partitions(),
+        owned,
+        elsewhere,
+        moving,
+        restoring: restoring(registry),
+        overdue: overdue(),
+        halted,
+    };
     (status, Json(body)).into_response()
 }
 

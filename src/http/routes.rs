@@ -17,8 +17,8 @@ use super::parts::App;
 use super::problem::Problem;
 use super::send::BODY_MAX;
 use super::{
-    anywhere, cancel, counts, events, forward, jobs, openapi, pools, probes, read_tasks, stats, submit,
-    windows, workers,
+    anywhere, cancel, cluster, counts, events, forward, jobs, openapi, pools, probes, read_tasks, stats,
+    submit, windows, workers,
 };
 use crate::metrics::Requests;
 
@@ -47,6 +47,10 @@ pub(crate) fn router(app: &App, access: Arc<Guard>) -> Router {
         .route("/v1/pools/{pool}/workers/{worker}/drain", post(workers::drain))
         .route("/v1/pools/{pool}/workers/{worker}/undrain", post(workers::undrain))
         .route("/v1/events", get(events::events))
+        .route("/v1/cluster", get(cluster::cluster))
+        .route("/v1/cluster/rebalance", post(cluster::rebalance))
+        .route("/v1/cluster/instances/{instance}/drain", post(cluster::drain))
+        .route("/v1/cluster/instances/{instance}/undrain", post(cluster::undrain))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))
         .route("/metrics", get(probes::metrics))

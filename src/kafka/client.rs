@@ -4,55 +4,19 @@
 use std::fmt;
 
 use rdkafka::config::ClientConfig;
+use yardmaster_state::chaos::Mutant;
 
 use super::error::{KafkaFailure, Result};
+use super::properties::refusal;
 
 /// A group that nobody joins: librdkafka wants a name even from consumers that are assigned by hand.
 const NO_GROUP: &str = "yardmaster-nobody-joins";
 
-/// Properties on which exactly-once, or this module's own timing, rests.
-const OWNED: [&str; 40] = [
-    "acks",
-    "allow.auto.create.topics",
-    "auto.commit.enable",
-    "auto.offset.reset",
-    "bootstrap.servers",
-    "check.crcs",
-    "compression.codec",
-    "compression.type",
-    "delivery.timeout.ms",
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "enable.gapless.guarantee",
-    "enable.idempotence",
-    "enable.partition.eof",
-    "fetch.max.bytes",
-    "fetch.queue.backoff.ms",
-    "group.id",
-    "group.instance.id",
-    "group.protocol",
-    "isolation.level",
-    "linger.ms",
-    "max.in.flight",
-    "max.in.flight.requests.per.connection",
-    "message.max.bytes",
-    "message.send.max.retries",
-    "message.timeout.ms",
-    "metadata.broker.list",
-    "partitioner",
-    "queue.buffering.max.kbytes",
-    "queue.buffering.max.messages",
-    "queue.buffering.max.ms",
-    "queued.max.messages.kbytes",
-    "queuing.strategy",
-    "request.required.acks",
-    "retries",
-    "socket.timeout.ms",
-    "statistics.interval.ms",
-    "topic.metadata.propagation.max.ms",
-    "transaction.timeout.ms",
-    "transactional.id",
-];
+/// How long an answer of a broker is waited for; at least 100 ms below the transaction's timeout (librdkafka's rule).
+pub(super) const SOCKET_TIMEOUT_MS: u64 = 9_900;
+
+/// How long a transaction may be open before the broker aborts it.
+pub(super) const TRANSACTION_TIMEOUT_MS: u64 = 10_000;
 
 /// The largest record that a processor may write, and so the `max.message.bytes` of the topics that it writes to. What
 /// comes in is held below Kafka's usual 1 MiB; a task's last event has its whole spec, its result and its attempts, and
@@ -90,17 +54,15 @@ impl Connection {
     pub(super) fn base(&self) -> Result<ClientConfig> {
         let mut config = ClientConfig::new();
         for (key, value) in &self.extra {
-            if OWNED.contains(&key.trim()) {
-                return Err(KafkaFailure::Fatal(format!(
-                    "the kafka property {key} is set by yardmaster and can't be changed: remove it"
-                )));
+            if let Some(why) = refusal(key.trim()) {
+                return Err(KafkaFailure::Fatal(format!("kafka.{key} can't be set: {why}; remove it")));
             }
             config.set(key.trim(), value);
         }
         config
             .set("bootstrap.servers", &self.bootstrap)
             .set("allow.auto.create.topics", "false")
-            .set("socket.timeout.ms", "9900")
+            .set("socket.timeout.ms", SOCKET_TIMEOUT_MS.to_string())
             // Lower than the messages' own timeout, so that a missing topic fails by name.
             .set("topic.metadata.propagation.max.ms", "5000");
         // A site may override these: Nagle's algorithm costs latency, and a broker that comes back is found soon.
@@ -129,7 +91,7 @@ impl Connection {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "false")
-            .set("auto.offset.reset", "error")
+            .set("auto.offset.reset", if Mutant::SkipLost.is_on() { "latest" } else { "error" })
             .set("isolation.level", isolation)
             .set("check.crcs", "true")
             .set("queued.max.messages.kbytes", "16384")
@@ -158,7 +120,7 @@ impl Connection {
         config
             .set("transactional.id", id)
             .set("message.max.bytes", RECORD_BYTES_MAX)
-            .set("transaction.timeout.ms", "10000")
+            .set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS.to_string())
             .set("message.timeout.ms", "9000");
         Ok(config)
     }
@@ -185,8 +147,59 @@ mod tests {
         assert_eq!(config.get("isolation.level"), Some("read_committed"));
     }
 
+    fn assert_set(config: &ClientConfig, wanted: &[(&str, &str)]) {
+        for (key, value) in wanted {
+            assert_eq!(config.get(key), Some(*value), "{key}");
+        }
+    }
+
     #[test]
-    fn owned_properties_are_sorted_and_unique() {
-        assert!(OWNED.is_sorted_by(|left, right| left < right));
+    fn readers_are_set_up_so_that_nothing_is_skipped_or_committed_behind_our_back() {
+        let conn = Connection::new("localhost:1");
+        let wanted = [
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("auto.offset.reset", "error"),
+            ("check.crcs", "true"),
+            ("allow.auto.create.topics", "false"),
+            ("queued.max.messages.kbytes", "16384"),
+            ("fetch.max.bytes", "8388608"),
+            ("fetch.queue.backoff.ms", "5"),
+            ("group.id", NO_GROUP),
+        ];
+        let committed = conn.committed_reader().unwrap();
+        assert_set(&committed, &wanted);
+        assert_set(&committed, &[("isolation.level", "read_committed")]);
+        let all = conn.uncommitted_reader().unwrap();
+        assert_set(&all, &wanted);
+        assert_set(&all, &[("isolation.level", "read_uncommitted")]);
+    }
+
+    #[test]
+    fn producers_are_set_up_so_that_each_gives_up_before_the_broker_does() {
+        let config = Connection::new("localhost:1").transactional("ns-3").unwrap();
+        let wanted = [
+            ("transactional.id", "ns-3"),
+            ("enable.idempotence", "true"),
+            ("acks", "all"),
+            ("allow.auto.create.topics", "false"),
+            ("partitioner", "murmur2_random"),
+            ("queue.buffering.max.kbytes", "65536"),
+            ("compression.type", "lz4"),
+            ("linger.ms", "0"),
+            ("message.max.bytes", RECORD_BYTES_MAX),
+        ];
+        assert_set(&config, &wanted);
+        let number = |key: &str| config.get(key).unwrap().parse::<u64>().unwrap();
+        assert!(number("socket.timeout.ms") + 100 <= number("transaction.timeout.ms"));
+        assert!(number("message.timeout.ms") <= number("transaction.timeout.ms"));
+    }
+
+    #[test]
+    fn a_connection_shows_no_values() {
+        let conn =
+            Connection { extra: vec![("sasl.password".into(), "hunter2".into())], ..Connection::new("b:1") };
+        let shown = format!("{conn:?}");
+        assert!(shown.contains("sasl.password") && !shown.contains("hunter2"), "{shown}");
     }
 }

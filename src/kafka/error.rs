@@ -8,6 +8,9 @@ pub enum KafkaFailure {
     /// Nobody knows whether the transaction took place: drop the producer, claim again, restore from the changelog.
     #[error("the outcome of the transaction is in doubt: {0}")]
     Doubt(String),
+    /// What was committed is certain, but the producer that did it must not be used again: claim again.
+    #[error("the last transaction is committed, but its producer is not used again: {0}")]
+    Tainted(String),
     /// Another instance has claimed the transactional id: stop owning the partition, write nothing more.
     #[error("fenced: another instance has claimed this transactional id")]
     Fenced,

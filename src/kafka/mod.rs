@@ -3,19 +3,26 @@
 //!
 //! **Invariant:** no public signature here but that of `raw` (the bench's yardstick) mentions rdkafka.
 
+mod apart;
+mod broker;
+mod calls;
 mod channels;
 mod client;
 mod error;
 mod flood;
 mod partition;
+mod properties;
 mod raw;
 mod reader;
 mod restore_reader;
 mod serve;
 mod source;
+mod standstill;
 mod statistics;
 mod submit;
 mod tail;
+#[cfg(test)]
+mod taint_tests;
 mod tally;
 mod topic_ids;
 mod topics;
@@ -23,18 +30,22 @@ mod transaction;
 mod watermark;
 mod worker_link;
 
+pub use broker::check_broker;
+pub use calls::{Call, OpenCall, open_calls};
 pub use channels::Channels;
 pub use client::{Connection, RECORD_BYTES_MAX};
 pub use error::KafkaFailure;
 pub use flood::Flood;
 pub use partition::partition_of;
+pub use properties::{Refusal, insecurity, is_secret, refusal};
 pub use raw::{RawShape, raw_echo, raw_pass};
 pub use restore_reader::{ChangelogReader, ChangelogRecord};
 pub use source::{Source, Taken};
+pub use standstill::{Standstill, UndecidedRecord, standstill};
 pub use statistics::{ClientReport, Listener};
 pub use submit::{Forwarded, Position, Submitter};
 pub use tail::{Tail, TailRecord};
-pub use topic_ids::topic_ids;
+pub use topic_ids::TopicFound;
 pub use topics::{Found, TopicWanted, Topics};
 pub use transaction::{Delivered, OutRecord, Transactions};
 pub use watermark::{high_watermark, stable_ends};

@@ -9,6 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::apart::Apart;
 use super::client::Connection;
 use super::error::{KafkaFailure, Result, code_of, failure, is_missing};
 use super::statistics::{CONSUMER_REPORT_MS, Ends, Listener};
@@ -26,7 +27,7 @@ struct Place {
 
 /// A consumer with a fixed assignment.
 pub(super) struct Reader {
-    consumer: BaseConsumer<Ends>,
+    consumer: Apart<BaseConsumer<Ends>>,
     places: Vec<Place>,
     /// Where the last record came from: they come in runs, so it is looked at first.
     last: usize,
@@ -36,6 +37,11 @@ impl Reader {
     /// Reads from the given offsets on: topic, partition, next offset.
     pub(super) fn open(conn: &Connection, places: Vec<(String, i32, i64)>) -> Result<Self> {
         Self::create(&conn.committed_reader()?, places, Ends::default())
+    }
+
+    /// As [`Reader::open`], of all records, those of open and of aborted transactions included.
+    pub(super) fn open_uncommitted(conn: &Connection, places: Vec<(String, i32, i64)>) -> Result<Self> {
+        Self::create(&conn.uncommitted_reader()?, places, Ends::default())
     }
 
     /// As [`Reader::open`]; `listener` hears about the client, and [`Reader::end`] knows where the places end.
@@ -62,7 +68,7 @@ impl Reader {
             kept.push(Place { topic, partition, start, next: start });
         }
         consumer.assign(&list).map_err(|error| failure("assigning partitions", "", &error))?;
-        Ok(Self { consumer, places: kept, last: 0 })
+        Ok(Self { consumer: Apart::new("a reader", consumer), places: kept, last: 0 })
     }
 
     /// Waits for one record and hands it to `read`, with the index of its place.

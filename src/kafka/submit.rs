@@ -10,6 +10,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use yardmaster_topologies::id::Pool;
 
+use super::calls::{Call, watched};
 use super::client::Connection;
 use super::error::{KafkaFailure, Result, failure};
 use super::partition::partition_of;
@@ -111,7 +112,7 @@ impl Submitter {
         value: &[u8],
         headers: &[(String, Vec<u8>)],
     ) -> Result<Position> {
-        wait(self.send_to(topic, partition, key, value, headers))
+        watched(Call::Send, topic, || wait(self.send_to(topic, partition, key, value, headers)))
     }
 
     /// Sends many records to one topic and waits for all of them. They travel together, so this takes hardly longer than
@@ -132,7 +133,7 @@ impl Submitter {
                 }
             }
             for sending in waiting {
-                wait(sending)?;
+                watched(Call::Send, topic, || wait(sending))?;
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Transactions of one processor. Whatever is not a plain success is doubt: the producer is not used again, and the
-//! next claim of the same id settles at the broker what became of the transaction.
+//! next claim of the same id settles at the broker what became of the transaction. After a success that came with trouble,
+//! too, the producer is not used again: what it sent twice could still arrive, in the middle of the next transaction.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
@@ -9,8 +9,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::util::Timeout;
+use yardmaster_state::chaos::Mutant;
+use yardmaster_state::fail_point;
 
-use super::client::Connection;
+use super::apart::Apart;
+use super::calls::{Call, watched};
+use super::client::{Connection, SOCKET_TIMEOUT_MS};
 use super::error::{KafkaFailure, Result, code_of, failure, is_fenced, is_missing};
 use super::serve::serve;
 use super::statistics::{Listener, PRODUCER_REPORT_MS};
@@ -18,6 +22,11 @@ use super::tally::{Tally, WATCHED, opaque};
 
 /// A little over the time in which librdkafka gives up on every record by itself.
 const PATIENCE: Duration = Duration::from_secs(12);
+/// A commit that takes longer was sent more than once, or soon would have been: half of the time after which librdkafka
+/// gives up on a request.
+const SLOW_COMMIT: Duration = Duration::from_millis(SOCKET_TIMEOUT_MS / 2);
+/// How many words of librdkafka are heard after a commit: more than one means trouble already.
+const WORDS_MAX: usize = 64;
 /// How long the broker may take to say whether a topic exists.
 const LOOKUP: Duration = Duration::from_secs(2);
 
@@ -49,12 +58,15 @@ pub struct Delivered {
 
 /// A claimed transactional id.
 pub struct Transactions {
-    /// None only while it is dropped.
-    producer: Option<BaseProducer<Tally>>,
+    producer: Apart<BaseProducer<Tally>>,
+    id: String,
     watched: [String; WATCHED],
     produced: u64,
     bytes: u64,
-    is_tainted: bool,
+    /// Nobody knows what became of a transaction.
+    is_doubtful: bool,
+    /// Why it must not be used for another transaction, though the last one is certain.
+    taint: Option<String>,
 }
 
 impl Transactions {
@@ -80,14 +92,16 @@ impl Transactions {
     fn claim_with(config: &ClientConfig, transactional_id: &str, tally: Tally) -> Result<Self> {
         let producer: BaseProducer<Tally> =
             config.create_with_context(tally).map_err(|error| failure("creating a producer", "", &error))?;
-        let claimed = producer.init_transactions(Timeout::Never);
-        // Made before the result is looked at: a failed producer, too, is dropped by the helper thread.
+        let producer = Apart::new("a producer", producer);
+        let claimed = watched(Call::Claim, transactional_id, || producer.init_transactions(Timeout::Never));
         let this = Self {
-            producer: Some(producer),
+            producer,
+            id: transactional_id.to_owned(),
             watched: <[String; WATCHED]>::default(),
             produced: 0,
             bytes: 0,
-            is_tainted: false,
+            is_doubtful: false,
+            taint: None,
         };
         match claimed {
             Ok(()) => Ok(this),
@@ -103,13 +117,18 @@ impl Transactions {
     /// Begins a transaction; costs nothing by itself.
     ///
     /// # Errors
-    /// `Fenced` or `Doubt`.
+    /// `Fenced`, `Doubt` or, when there was trouble on the way of the last transaction, `Tainted`.
     pub fn begin(&mut self) -> Result<()> {
+        if let Some(taint) = self.taint.as_ref().filter(|_| !Mutant::TaintIgnored.is_on()) {
+            return Err(KafkaFailure::Tainted(taint.clone()));
+        }
         let producer = self.usable()?;
         producer.context().reset();
         let begun = producer.begin_transaction();
         (self.produced, self.bytes) = (0, 0);
-        begun.map_err(|error| self.doubt(&format!("beginning: {error}"), Some(&error)))
+        begun.map_err(|error| self.doubt(&format!("beginning: {error}"), Some(&error)))?;
+        fail_point!("after_begin");
+        Ok(())
     }
 
     /// Queues a record. Blocks only while the queue is full.
@@ -123,6 +142,7 @@ impl Transactions {
         match queue(self.usable()?, &record, opaque) {
             Ok(()) => {
                 self.produced += 1;
+                fail_point!("first_produce_enqueued", self.produced == 1);
                 self.bytes += (record.key.len() + record.value.map_or(0, <[u8]>::len)) as u64;
                 Ok(())
             }
@@ -154,18 +174,29 @@ impl Transactions {
     /// # Errors
     /// `Fenced` or `Doubt`; then [`Transactions::closed_topics`] may tell why. Claim again.
     pub fn commit_while(&mut self, meanwhile: &mut dyn FnMut() -> bool) -> Result<Delivered> {
-        let has_arrived = drain(self.usable()?, meanwhile);
+        let producer = self.usable()?;
+        let has_arrived = watched(Call::Deliver, &self.id, || drain(producer, meanwhile));
+        fail_point!("after_flush");
         let counts = self.usable()?.context().counts();
         if !has_arrived || counts.failed > 0 || counts.delivered != self.produced {
             return Err(self.undelivered());
         }
+        fail_point!("before_endtxn");
+        let producer = self.usable()?;
         // Never means what is left of the transaction's timeout; other values may lose track of the state (rdkafka.h).
-        match self.usable()?.commit_transaction(Timeout::Never) {
-            Ok(()) => Ok(Delivered {
-                watched: counts.watched.map(|last| last.map(|(_, offset)| offset)),
-                records: counts.delivered,
-                bytes: self.bytes,
-            }),
+        let began = Instant::now();
+        let committed = watched(Call::Commit, &self.id, || {
+            while_unanswered(|| producer.commit_transaction(Timeout::Never))
+        });
+        match committed {
+            Ok(()) => {
+                self.taint = taint(producer, began.elapsed());
+                Ok(Delivered {
+                    watched: counts.watched.map(|last| last.map(|(_, offset)| offset)),
+                    records: counts.delivered,
+                    bytes: self.bytes,
+                })
+            }
             Err(error) => Err(self.doubt(&format!("committing: {error}"), Some(&error))),
         }
     }
@@ -175,9 +206,7 @@ impl Transactions {
     /// for up to 2 s.
     #[must_use]
     pub fn closed_topics(&self) -> Vec<String> {
-        let Some(producer) = &self.producer else {
-            return Vec::new();
-        };
+        let producer = &self.producer;
         let counts = producer.context().counts();
         let mut closed = counts.missing_topics;
         closed.extend(counts.refusing_topics);
@@ -192,46 +221,32 @@ impl Transactions {
     }
 
     fn usable(&self) -> Result<&BaseProducer<Tally>> {
-        match &self.producer {
-            Some(producer) if !self.is_tainted => Ok(producer),
-            Some(_) | None => {
-                Err(KafkaFailure::Doubt("this producer has failed before: claim again".to_owned()))
-            }
+        if self.is_doubtful {
+            return Err(KafkaFailure::Doubt("this producer has failed before: claim again".to_owned()));
         }
+        Ok(&self.producer)
     }
 
     fn undelivered(&mut self) -> KafkaFailure {
-        let counts = self.producer.as_ref().map(|producer| producer.context().counts()).unwrap_or_default();
+        let counts = self.producer.context().counts();
         let first = counts.first_failure.unwrap_or_else(|| "no report".to_owned());
         let (delivered, produced) = (counts.delivered, self.produced);
         self.doubt(&format!("{delivered} of {produced} records were delivered; first failure: {first}"), None)
     }
 
-    /// Taints the producer and sorts the failure.
+    /// Gives the producer up and sorts the failure.
     fn doubt(&mut self, text: &str, error: Option<&KafkaError>) -> KafkaFailure {
-        self.is_tainted = true;
+        self.is_doubtful = true;
         let by_error = error.and_then(code_of).is_some_and(is_fenced);
         if by_error || self.is_fenced() { KafkaFailure::Fenced } else { KafkaFailure::Doubt(text.to_owned()) }
     }
 
     fn is_fenced(&self) -> bool {
-        let fatal = self.producer.as_ref().and_then(|producer| producer.client().fatal_error());
-        fatal.is_some_and(|(code, _)| is_fenced(code))
+        self.producer.client().fatal_error().is_some_and(|(code, _)| is_fenced(code))
     }
 
     fn unclaimed(&self, id: &str, error: &KafkaError) -> KafkaFailure {
         if self.is_fenced() { KafkaFailure::Fenced } else { failure(&format!("claiming {id}"), "", error) }
-    }
-}
-
-impl Drop for Transactions {
-    /// Dropping a producer may take half a second and more: nobody waits for it.
-    fn drop(&mut self) {
-        let producer = self.producer.take();
-        let dropper = thread::Builder::new().name("producer-drop".to_owned()).spawn(move || drop(producer));
-        if let Err(error) = dropper {
-            tracing::warn!(%error, "a producer was dropped in place");
-        }
     }
 }
 
@@ -261,6 +276,21 @@ fn queue(
     }
 }
 
+/// Whether a producer met trouble in a transaction that is committed now, and which.
+fn taint(producer: &BaseProducer<Tally>, took: Duration) -> Option<String> {
+    let tally = producer.context();
+    // What librdkafka has to say waits in its queue; usually that is nothing.
+    for _ in 0..WORDS_MAX {
+        let before = tally.heard();
+        producer.poll(Duration::ZERO);
+        if tally.heard() == before {
+            break;
+        }
+    }
+    let slow = || format!("the commit took {} ms", took.as_millis());
+    tally.trouble().or_else(|| (took > SLOW_COMMIT).then(slow))
+}
+
 fn owned(headers: &[(String, Vec<u8>)]) -> OwnedHeaders {
     headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |owned, (key, value)| {
         owned.insert(Header { key, value: Some(value) })
@@ -272,6 +302,33 @@ fn is_unknown(producer: &BaseProducer<Tally>, topic: &str) -> Option<bool> {
     let metadata = producer.client().fetch_metadata(Some(topic), LOOKUP).ok()?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     Some(found.is_none_or(|found| found.error().is_some_and(|error| is_missing(error.into()))))
+}
+
+/// Commits. A test may break the process meanwhile, after it was asked for and before there is an answer; this thread waits
+/// then, so another one passes that place.
+#[cfg(feature = "chaos")]
+fn while_unanswered<T>(commit: impl FnOnce() -> T) -> T {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// The request is out by then, and the broker's answer takes some milliseconds.
+    const REQUEST_OUT: Duration = Duration::from_micros(500);
+    let is_answered = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(REQUEST_OUT);
+            if !is_answered.load(Ordering::SeqCst) {
+                fail_point!("endtxn_sent_no_reply");
+            }
+        });
+        let committed = commit();
+        is_answered.store(true, Ordering::SeqCst);
+        committed
+    })
+}
+
+#[cfg(not(feature = "chaos"))]
+fn while_unanswered<T>(commit: impl FnOnce() -> T) -> T {
+    commit()
 }
 
 /// Serves until nothing is on its way: `flush` would wait in steps of 100 ms. False when a record failed or it took too

@@ -3,8 +3,12 @@
 
 use std::time::Duration;
 
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use yardmaster_state::chaos::Mutant;
 
+use super::apart::Apart;
+use super::calls::{Call, watched};
 use super::client::Connection;
 use super::error::{Result, failure};
 
@@ -25,19 +29,33 @@ pub fn high_watermark(conn: &Connection, topic: &str, partition: i32) -> Result<
 /// # Errors
 /// The same.
 pub fn stable_ends(conn: &Connection, topic: &str, partitions: i32) -> Result<Vec<i64>> {
-    let consumer: BaseConsumer =
-        conn.committed_reader()?.create().map_err(|error| failure("creating a consumer", "", &error))?;
+    let consumer = asker(&conn.committed_reader()?)?;
     (0..partitions).map(|partition| Ok(watermarks_by(&consumer, topic, partition)?.1)).collect()
 }
 
+/// As [`stable_ends`], of one partition.
+pub(super) fn stable_end(conn: &Connection, topic: &str, partition: i32) -> Result<i64> {
+    Ok(watermarks_by(&*asker(&conn.committed_reader()?)?, topic, partition)?.1)
+}
+
 /// A client that can be asked for the watermarks of several partitions.
-pub(super) fn uncommitted(conn: &Connection) -> Result<BaseConsumer> {
-    conn.uncommitted_reader()?.create().map_err(|error| failure("creating a consumer", "", &error))
+pub(super) fn uncommitted(conn: &Connection) -> Result<Apart<BaseConsumer>> {
+    let config = if Mutant::RestoreToStableEnd.is_on() {
+        conn.committed_reader()?
+    } else {
+        conn.uncommitted_reader()?
+    };
+    asker(&config)
+}
+
+fn asker(config: &ClientConfig) -> Result<Apart<BaseConsumer>> {
+    let created = config.create().map_err(|error| failure("creating a consumer", "", &error));
+    Ok(Apart::new("a client that asks for watermarks", created?))
 }
 
 /// As [`high_watermark`], by a client that exists.
 pub(super) fn watermarks_by(consumer: &BaseConsumer, topic: &str, partition: i32) -> Result<(i64, i64)> {
-    consumer
-        .fetch_watermarks(topic, partition, PATIENCE)
-        .map_err(|error| failure(&format!("asking for the watermarks of {topic}-{partition}"), topic, &error))
+    let place = format!("{topic}-{partition}");
+    watched(Call::Watermarks, &place, || consumer.fetch_watermarks(topic, partition, PATIENCE))
+        .map_err(|error| failure(&format!("asking for the watermarks of {place}"), topic, &error))
 }

@@ -14,6 +14,7 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, NoCustomPartitioner, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
+use yardmaster_state::chaos::Mutant;
 use yardmaster_topologies::id::{Pool, WorkerName};
 
 use super::client::Connection;
@@ -97,7 +98,12 @@ impl WorkerLink {
     ) -> Result<Self, LinkError> {
         let refused =
             |error: &dyn std::fmt::Display| LinkError(format!("the Kafka client's settings: {error}"));
-        let mut reading = connection.committed_reader().map_err(|error| refused(&error))?;
+        let reading = if Mutant::WorkerReadsAll.is_on() {
+            connection.uncommitted_reader()
+        } else {
+            connection.committed_reader()
+        };
+        let mut reading = reading.map_err(|error| refused(&error))?;
         // A channel that is deleted and made again starts at 0.
         reading.set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "500");
         let (consumer, (producer, delivered)) =

@@ -4,12 +4,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{GaugeVec, IntCounter, IntCounterVec};
 
+use super::families::Families;
 use super::names;
 use super::vecs::Vecs;
-use crate::kafka::{ClientReport, Listener};
+use crate::kafka::{Call, ClientReport, Listener, OpenCall, open_calls};
 
 /// The clients of a processor.
 pub(super) const CLIENTS: [&str; 2] = ["inputs", "transactions"];
+
+/// The calls that take longer than they should, as of now.
+pub(super) fn overdue(out: &mut Families) {
+    let overdue: Vec<OpenCall> = open_calls().into_iter().filter(OpenCall::is_overdue).collect();
+    for call in Call::ALL {
+        let count = overdue.iter().filter(|open| open.call == call).count();
+        out.gauge(&names::KAFKA_OVERDUE, &[call.name()], count as f64);
+    }
+}
 
 /// The figures of all clients.
 pub(super) struct Clients {

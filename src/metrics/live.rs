@@ -49,6 +49,17 @@ pub struct StoreFigures {
     pub disk: Option<DiskFigures>,
 }
 
+/// Numbers of one copy of another instance's partition.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct StandbyFigures {
+    /// Of which partition.
+    pub partition: i32,
+    /// Offsets that it has still to read.
+    pub lag: i64,
+    /// The age of its last batch, when there is something to read.
+    pub lag_seconds: f64,
+}
+
 /// Numbers out of the stores, as of one scrape.
 #[derive(Debug)]
 pub struct Live {
@@ -56,8 +67,12 @@ pub struct Live {
     queues: Largest<(String, String), QueueFigures>,
     /// By partition.
     pub stores: Vec<StoreFigures>,
+    /// By partition.
+    pub standbys: Vec<StandbyFigures>,
     /// Partitions by place: here, elsewhere, moving.
     pub places: [(&'static str, usize); 3],
+    /// Partitions that are placed here and stand still, each with its cause.
+    pub halts: Vec<(i32, &'static str)>,
     /// Whether the placement was seen lately.
     pub is_following: bool,
 }
@@ -68,7 +83,9 @@ impl Default for Live {
             pools: Largest::new(POOLS_MAX),
             queues: Largest::new(QUEUES_MAX),
             stores: Vec::new(),
+            standbys: Vec::new(),
             places: [("here", 0), ("elsewhere", 0), ("moving", 0)],
+            halts: Vec::new(),
             is_following: false,
         }
     }
@@ -139,8 +156,17 @@ impl Live {
         for store in &self.stores {
             store_families(store, out);
         }
+        out.gauge(&names::STANDBYS, &[], self.standbys.len() as f64);
+        for standby in &self.standbys {
+            let partition = standby.partition.to_string();
+            out.gauge(&names::STANDBY_LAG, &[partition.as_str()], standby.lag as f64);
+            out.gauge(&names::STANDBY_AGE, &[partition.as_str()], standby.lag_seconds);
+        }
         for (place, count) in self.places {
             out.gauge(&names::PARTITIONS, &[place], count as f64);
+        }
+        for (partition, cause) in &self.halts {
+            out.gauge(&names::HALTED, &[partition.to_string().as_str(), cause], 1.0);
         }
         out.gauge(&names::FOLLOWING, &[], f64::from(u8::from(self.is_following)));
     }

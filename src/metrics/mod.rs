@@ -18,6 +18,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod times;
+mod turns;
 mod vecs;
 
 use prometheus::{CounterVec, Encoder, GaugeVec, Histogram, IntCounter, IntCounterVec, TextEncoder};
@@ -26,7 +27,7 @@ use yardmaster_topologies::wire::BadReason;
 
 pub use bounded::OVERFLOW;
 pub use document::document;
-pub use live::{Live, PoolFigures, QueueFigures, StoreFigures};
+pub use live::{Live, PoolFigures, QueueFigures, StandbyFigures, StoreFigures};
 pub use names::ALL;
 pub use recorder::{PHASES, Recorder};
 pub use requests::Requests;
@@ -37,6 +38,7 @@ use crate::kafka::Listener;
 use clients::Clients;
 use families::Families;
 use times::Times;
+use turns::Turns;
 use vecs::{BATCH_TIMES, SIZES, Vecs};
 
 /// All figures of one instance that are counted as things happen.
@@ -72,6 +74,8 @@ pub struct Metrics {
     restore_left: GaugeVec,
     restore_seconds: GaugeVec,
     refill_left: GaugeVec,
+    still: GaugeVec,
+    turns: Turns,
     times: Times,
     clients: Clients,
     requests: Requests,
@@ -124,6 +128,8 @@ impl Metrics {
             restore_left: vecs.gauge(&names::RESTORE_LEFT),
             restore_seconds: vecs.gauge(&names::RESTORE_SECONDS),
             refill_left: vecs.gauge(&names::REFILL_LEFT),
+            still: vecs.gauge(&names::STILL_SECONDS),
+            turns: Turns::default(),
             times: Times::new(&vecs),
             clients: Clients::new(&vecs),
             requests: Requests::new(&vecs),
@@ -179,7 +185,9 @@ impl Metrics {
         for vec in [&self.batches, &self.taken, &self.produced, &self.produced_bytes, &self.claims] {
             drop(vec.remove_label_values(&[label]));
         }
-        for vec in [&self.restored, &self.restore_left, &self.restore_seconds, &self.refill_left] {
+        self.turns.forget(partition);
+        for vec in [&self.still, &self.restored, &self.restore_left, &self.restore_seconds, &self.refill_left]
+        {
             drop(vec.remove_label_values(&[label]));
         }
         for phase in PHASES {
@@ -198,7 +206,9 @@ impl Metrics {
     /// The text that Prometheus reads. What stands in the stores is put together for each call: two at once can't mix.
     #[must_use]
     pub fn render(&self, live: &Live) -> String {
+        self.turns.show(&self.still, &self.input_age);
         let mut apart = Families::default();
+        clients::overdue(&mut apart);
         live.families(&mut apart);
         process::families(&mut apart);
         let mut text = encoded(&self.vecs.gather());

@@ -62,6 +62,8 @@ metrics! {
     "Processors" {
         PARTITIONS Gauge "yardmaster_partitions" [place] "partitions"
             "Partitions as this instance sees them: here, elsewhere, or moving: served by nobody at the moment.";
+        HALTED Gauge "yardmaster_partition_halted" [partition cause] "boolean"
+            "1 for a partition that is placed here and stands still, by cause: topics, directory, too_new, input_lost, changelog_lost, damaged (a person has to act), or no_space (goes on by itself). The log and /readyz say more.";
         FOLLOWING Gauge "yardmaster_placement_followed" [] "boolean"
             "1 when the placement was seen within instance.timeout, else 0: this instance may be cut off from Kafka.";
         BATCHES Counter "yardmaster_batches_total" [partition] "batches"
@@ -87,7 +89,9 @@ metrics! {
         INPUT_LAG Gauge "yardmaster_input_lag_records" [partition input] "records"
             "Records of an input behind the last committed batch: the high watermark, at most a second old, minus the position.";
         INPUT_AGE Gauge "yardmaster_input_lag_seconds" [partition input] "seconds"
-            "Age of the newest record of an input when it was taken; 0 when everything was taken.";
+            "Age of the newest record of an input when it was taken; 0 when everything was taken. Of a processor that stands still, at least for how long.";
+        STILL_SECONDS Gauge "yardmaster_processor_still_seconds" [partition] "seconds"
+            "Time since the processor last took a turn, of which it takes many a second. One that hangs in a call or recovers stands still, and its lag in seconds grows with this.";
         CLAIMS Counter "yardmaster_claims_total" [partition] "claims"
             "Sessions of a processor that claimed the partition and began to process.";
         RECOVERIES Counter "yardmaster_recoveries_total" [partition what] "recoveries"
@@ -102,6 +106,14 @@ metrics! {
             "Offsets of events that history has still to be refilled from; 0 when it is whole.";
         CHANGELOG_END Gauge "yardmaster_changelog_end_offset" [partition] "offset"
             "The next offset of the changelog after the last committed batch.";
+    }
+    "Standbys" {
+        STANDBYS Gauge "yardmaster_standby_partitions" [] "partitions"
+            "Copies of others' partitions that are kept here and have caught up once.";
+        STANDBY_LAG Gauge "yardmaster_standby_lag_records" [partition] "records"
+            "Offsets of the changelog that a copy has still to read: its end, as last heard of, minus the position.";
+        STANDBY_AGE Gauge "yardmaster_standby_lag_seconds" [partition] "seconds"
+            "How old the last batch in a copy is while it is behind; 0 when it has everything.";
     }
     "Stores" {
         STORE_ROWS Gauge "yardmaster_store_rows" [partition class] "rows"
@@ -140,6 +152,8 @@ metrics! {
             "Requests sent to brokers.";
         KAFKA_BYTES Counter "yardmaster_kafka_bytes_total" [client direction] "bytes"
             "Bytes sent to and received from brokers.";
+        KAFKA_OVERDUE Gauge "yardmaster_kafka_calls_overdue" [call] "calls"
+            "Calls of the Kafka client that go on for longer than 5 s: claim, deliver, commit, send, watermarks, close. The log and /readyz name them.";
         KAFKA_TROUBLES Counter "yardmaster_kafka_troubles_total" [client what] "events"
             "What went wrong between a client and its brokers: send_error, receive_error, retry, timeout, disconnect.";
     }

@@ -13,13 +13,14 @@ use yardmaster_topologies::wire::{BadReason, Event, RefusedReason};
 use super::Metrics;
 use super::cells::Cells;
 use super::times::LocalTimes;
+use super::turns::Turn;
 use crate::kafka::Delivered;
 
 /// The phases of a batch, in their order.
 pub const PHASES: [&str; 6] = ["take", "decide", "send", "commit", "store", "release"];
 
 /// The inputs, in the order of the positions.
-const INPUTS: [(usize, &str); 2] = [(TASKS, "tasks"), (STATUS, "status")];
+pub(super) const INPUTS: [(usize, &str); 2] = [(TASKS, "tasks"), (STATUS, "status")];
 
 /// What begins anew.
 pub(super) const RECOVERIES: [&str; 2] = ["session", "store"];
@@ -55,6 +56,7 @@ pub struct Recorder {
     lost: Cells<Option<Reason>>,
     left: Cells<Option<Reason>>,
     times: LocalTimes,
+    turn: Arc<Turn>,
 }
 
 impl Recorder {
@@ -95,6 +97,7 @@ impl Recorder {
             lost: Cells::new(&metrics.lost),
             left: Cells::new(&metrics.left),
             times: LocalTimes::default(),
+            turn: metrics.turns.of(partition),
             metrics: Arc::clone(metrics),
         }
     }
@@ -184,6 +187,11 @@ impl Recorder {
     /// A record became a dead letter.
     pub fn dead_letter(&mut self, reason: BadReason) {
         self.dead_letters.count(reason, || [reason.name()]);
+    }
+
+    /// The processor takes another turn: it does not stand still.
+    pub fn turn(&self) {
+        self.turn.begin();
     }
 
     /// How far an input has been read: its high watermark, if it is known, and the next offset to be decided.

@@ -46,7 +46,7 @@ impl Restoring {
     }
 
     /// It is over. Returns how long it took.
-    pub fn end(self, records: u64) -> Duration {
+    pub fn end(&self, records: u64) -> Duration {
         let took = self.since.elapsed();
         self.read.set(records as f64);
         self.left.set(0.0);

@@ -238,5 +238,7 @@ fn flooded() -> Live {
     let store =
         |partition| StoreFigures { partition, disk: Some(DiskFigures::default()), ..StoreFigures::default() };
     live.stores = (0..8).map(store).collect();
+    live.standbys =
+        (0..8).map(|partition| StandbyFigures { partition, ..StandbyFigures::default() }).collect();
     live
 }

@@ -14,7 +14,7 @@ use super::clock::wall;
 use super::pools::pool_after;
 use super::registry::{OwnedPartition, Registry};
 use super::server::Server;
-use crate::metrics::{Live, PoolFigures, QueueFigures, StoreFigures};
+use crate::metrics::{Live, PoolFigures, QueueFigures, StandbyFigures, StoreFigures};
 
 /// Rows that one look into a store takes.
 const ROWS_AT_ONCE: usize = 1_000;
@@ -27,6 +27,7 @@ impl Server {
     pub fn render_metrics(&self) -> String {
         let mut figures = Figures::new(wall());
         figures.add_places(&self.registry);
+        figures.add_standbys(&self.registry);
         figures.live.is_following = self.registry.is_following(self.config.instance_timeout);
         for owned in self.registry.owned() {
             let view = owned.store.view();
@@ -58,7 +59,19 @@ impl Figures {
         let others = elsewhere.keys().filter(|partition| !is_here(partition)).count();
         let all = usize::try_from(registry.partitions()).unwrap_or_default();
         let moving = all.saturating_sub(owned.len() + others);
+        let halts = registry.halts().into_iter();
+        self.live.halts = halts.map(|(partition, halt)| (partition, halt.cause.name())).collect();
         self.live.places = [("here", owned.len()), ("elsewhere", others), ("moving", moving)];
+    }
+
+    fn add_standbys(&mut self, registry: &Registry) {
+        for standby in registry.standbys().all() {
+            let behind = *standby.behind.borrow();
+            let lag = behind.end.0.saturating_sub(behind.next.0).max(0);
+            let age = self.now.0.saturating_sub(behind.wall_ms) as f64 / 1_000.0;
+            let lag_seconds = if lag == 0 || behind.wall_ms == 0 { 0.0 } else { age };
+            self.live.standbys.push(StandbyFigures { partition: standby.partition, lag, lag_seconds });
+        }
     }
 
     fn add_sizes(&mut self, owned: &OwnedPartition, view: &dyn StoreRead) -> Result<(), StateError> {

@@ -5,14 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
+use super::announcement::Announcement;
+use super::cluster::{ClusterView, InstanceView, PartitionView, Wish};
 use super::names::Names;
-use super::placement::place;
+use super::placement::{Place, PlacementRecord, Situation, Standing, place};
+use super::roster::Roster;
 use crate::kafka::{Connection, KafkaFailure, OutRecord, Submitter, Tail, Transactions, high_watermark};
-
-/// How often an instance says that it is there.
-pub(super) const ANNOUNCE_EVERY: Duration = Duration::from_millis(500);
 
 /// How long a fresh instance listens before it may be the placer.
 const LISTEN: Duration = Duration::from_millis(1_200);
@@ -20,34 +18,18 @@ const LISTEN: Duration = Duration::from_millis(1_200);
 /// How long the placement may take to be read to its end.
 const READ_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What an instance says about itself, on `instances`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Announcement {
-    pub(super) v: u32,
-    pub(super) instance: String,
-    /// This life of it; later lives sort higher.
-    #[serde(default)]
+/// A takeover that takes longer does not hold up others.
+const MOVE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Which instance this is, and by which rules it lives with others.
+pub(super) struct Rules {
+    pub(super) id: String,
+    /// This life of it.
     pub(super) incarnation: String,
-    pub(super) url: String,
-    /// The partitions that it serves now.
-    pub(super) partitions: Vec<i32>,
-    /// It is about to stop.
-    pub(super) leaving: bool,
-}
-
-/// One partition's owner, on `placement`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Placed {
-    v: u32,
-    epoch: u64,
-    owner: String,
-    standbys: Vec<String>,
-}
-
-struct Peer {
-    url: String,
-    partitions: Vec<i32>,
-    heard_at: Instant,
+    pub(super) partitions: i32,
+    pub(super) replicas: usize,
+    /// Who is silent for so long is gone.
+    pub(super) timeout: Duration,
 }
 
 /// This instance's view of all of them.
@@ -55,17 +37,17 @@ pub(super) struct Membership {
     names: Names,
     conn: Connection,
     submitter: Arc<Submitter>,
-    id: String,
-    incarnation: String,
+    rules: Rules,
     is_replaced: bool,
-    partitions: i32,
-    timeout: Duration,
     instances: Tail,
     placements: Tail,
-    peers: BTreeMap<String, Peer>,
-    owners: BTreeMap<i32, String>,
+    roster: Roster,
+    placed: BTreeMap<i32, Place>,
+    /// When the partitions got the owner that they have.
+    owned_since: BTreeMap<i32, Instant>,
+    drained: BTreeSet<String>,
     epoch: u64,
-    began: Instant,
+    listens_since: Instant,
 }
 
 impl Membership {
@@ -77,24 +59,22 @@ impl Membership {
         conn: &Connection,
         names: &Names,
         submitter: Arc<Submitter>,
-        (id, incarnation): (&str, &str),
-        (partitions, timeout): (i32, Duration),
+        rules: Rules,
     ) -> Result<Self, KafkaFailure> {
         let mut membership = Self {
             names: names.clone(),
             conn: conn.clone(),
             submitter,
-            id: id.to_owned(),
-            incarnation: incarnation.to_owned(),
             is_replaced: false,
-            partitions,
-            timeout,
             instances: Tail::open(conn, &names.instances(), 1, None)?,
             placements: Tail::open(conn, &names.placement(), 1, Some(vec![0]))?,
-            peers: BTreeMap::new(),
-            owners: BTreeMap::new(),
+            roster: Roster::new(rules.timeout),
+            rules,
+            placed: BTreeMap::new(),
+            owned_since: BTreeMap::new(),
+            drained: BTreeSet::new(),
             epoch: 0,
-            began: Instant::now(),
+            listens_since: Instant::now(),
         };
         // Who knows only the beginning of the placement would give up partitions that are its own.
         membership.read_to_end()?;
@@ -105,34 +85,92 @@ impl Membership {
     pub(super) fn announce(&self, announcement: &Announcement) -> Result<(), KafkaFailure> {
         let value = serde_json::to_vec(announcement).expect("an announcement is JSON");
         let topic = self.names.instances();
-        self.submitter.send_to_blocking(&topic, 0, self.id.as_bytes(), &value, &[]).map(|_| ())
+        self.submitter.send_to_blocking(&topic, 0, self.rules.id.as_bytes(), &value, &[]).map(|_| ())
+    }
+
+    /// Writes down what an operator wants; every placer reads it.
+    pub(super) fn wish(&self, wish: &Wish) -> Result<(), KafkaFailure> {
+        let record = match wish.clone() {
+            Wish::Drain { instance, drained } => PlacementRecord::Drain { instance, drained },
+            Wish::Rebalance => PlacementRecord::Rebalance,
+        };
+        let (topic, key) = (self.names.placement(), record.key());
+        self.submitter.send_to_blocking(&topic, 0, key.as_bytes(), &record.value(), &[]).map(|_| ())
     }
 
     /// Reads what others said, and places if that is this instance's turn.
     pub(super) fn observe(&mut self) -> Result<(), KafkaFailure> {
         self.read_instances()?;
         self.read_placements(Duration::ZERO)?;
-        let timeout = self.timeout;
-        self.peers.retain(|_, peer| peer.heard_at.elapsed() < timeout);
-        let is_turn = self.began.elapsed() >= LISTEN && self.peers.keys().next() == Some(&self.id);
-        if !is_turn || self.is_replaced || self.wanted() == self.owners {
+        let now = Instant::now();
+        if self.roster.is_silent(&self.rules.id, now) {
+            // Not even this instance is heard: Kafka was away, or this process stood still. That says nothing of others.
+            self.roster.forgive_silence(&self.rules.id, now);
+            self.listens_since = now;
+        } else {
+            self.roster.expire(now);
+        }
+        let is_turn =
+            self.listens_since.elapsed() >= LISTEN && self.placer().is_some_and(|id| *id == self.rules.id);
+        if !is_turn || self.is_replaced || !self.has_to_move(&self.wanted()) {
             return Ok(());
         }
         self.write()
     }
 
-    /// Who should own what, by who is heard.
-    fn wanted(&self) -> BTreeMap<i32, String> {
-        let live: BTreeSet<String> = self.peers.keys().cloned().collect();
-        place(self.partitions, &live, &self.owners)
+    /// The live instance with the lowest id.
+    fn placer(&self) -> Option<&String> {
+        self.roster.live().map(|(id, _)| id).next()
+    }
+
+    /// Who should own and keep what, by who is heard.
+    fn wanted(&self) -> BTreeMap<i32, Place> {
+        place(&Situation {
+            partitions: self.rules.partitions,
+            replicas: self.rules.replicas,
+            instances: self.roster.candidates(&self.drained, Instant::now()),
+            placed: self.placed.clone(),
+            moving: self.moving(),
+        })
+    }
+
+    fn has_to_move(&self, wanted: &BTreeMap<i32, Place>) -> bool {
+        // Nobody is heard, not even this instance itself: nothing can be said about anybody.
+        !wanted.is_empty() && *wanted != self.placed
+    }
+
+    fn is_served(&self, partition: i32, owner: &str) -> bool {
+        self.roster.get(owner).is_some_and(|said| said.partitions.contains(&partition))
+    }
+
+    /// Partitions that have a new owner which does not serve them yet.
+    fn moving(&self) -> BTreeSet<i32> {
+        let is_recent = |partition: &i32| {
+            self.owned_since.get(partition).is_some_and(|since| since.elapsed() < MOVE_PATIENCE)
+        };
+        let moving = self
+            .placed
+            .iter()
+            .filter(|(partition, place)| is_recent(partition) && !self.is_served(**partition, &place.owner));
+        moving.map(|(partition, _)| *partition).collect()
     }
 
     /// The partitions that are placed here.
     pub(super) fn own(&self) -> BTreeSet<i32> {
+        self.placed_here(|place, id| place.owner == id)
+    }
+
+    /// The partitions of which a copy is to be kept here.
+    pub(super) fn kept(&self) -> BTreeSet<i32> {
+        self.placed_here(|place, id| place.owner != id && place.standbys.iter().any(|standby| standby == id))
+    }
+
+    fn placed_here(&self, is_here: impl Fn(&Place, &str) -> bool) -> BTreeSet<i32> {
         if self.is_replaced {
             return BTreeSet::new();
         }
-        self.owners.iter().filter(|(_, owner)| **owner == self.id).map(|(partition, _)| *partition).collect()
+        let here = self.placed.iter().filter(|(_, place)| is_here(place, &self.rules.id));
+        here.map(|(partition, _)| *partition).collect()
     }
 
     /// The epoch of the placement.
@@ -142,34 +180,87 @@ impl Membership {
 
     /// Where the other partitions are served, as far as their owners are heard and say so.
     pub(super) fn elsewhere(&self) -> BTreeMap<i32, String> {
-        let others = self.owners.iter().filter(|(_, owner)| **owner != self.id);
+        let others = self.placed.iter().filter(|(_, place)| place.owner != self.rules.id);
         others
-            .filter_map(|(partition, owner)| {
-                let peer = self.peers.get(owner).filter(|peer| peer.partitions.contains(partition));
-                Some((*partition, peer?.url.clone()))
+            .filter_map(|(partition, place)| {
+                let said = self.roster.get(&place.owner).filter(|said| said.partitions.contains(partition));
+                Some((*partition, said?.url.clone()))
             })
             .collect()
     }
 
+    /// The other instance that says it serves this partition, in words.
+    pub(super) fn claimant(&self, partition: i32) -> Option<String> {
+        let mut others = self.roster.live().filter(|(id, _)| **id != self.rules.id);
+        let (id, said) = others.find(|(_, said)| said.partitions.contains(&partition))?;
+        Some(format!("instance {id} at {}", said.url))
+    }
+
+    /// The addresses of those that keep copies, closest to the end first.
+    pub(super) fn kept_elsewhere(&self) -> BTreeMap<i32, Vec<String>> {
+        let mut keepers: BTreeMap<i32, Vec<(i64, String)>> = BTreeMap::new();
+        for (_, said) in self.roster.live().filter(|(id, _)| **id != self.rules.id) {
+            for (partition, copy) in &said.standbys {
+                keepers.entry(*partition).or_default().push((-copy.next.0, said.url.clone()));
+            }
+        }
+        let sorted = |(partition, mut all): (i32, Vec<(i64, String)>)| {
+            all.sort();
+            (partition, all.into_iter().map(|(_, url)| url).collect())
+        };
+        keepers.into_iter().map(sorted).collect()
+    }
+
     /// Whether a live instance still serves this partition: it gets a moment to finish its batch.
     pub(super) fn is_served_elsewhere(&self, partition: i32) -> bool {
-        self.peers.iter().any(|(id, peer)| *id != self.id && peer.partitions.contains(&partition))
+        self.roster.live().any(|(id, said)| *id != self.rules.id && said.partitions.contains(&partition))
+    }
+
+    /// Whether somebody is there to take over what this instance has.
+    pub(super) fn has_heirs(&self) -> bool {
+        let candidates = self.roster.candidates(&self.drained, Instant::now());
+        let is_heir = |standing| matches!(standing, Standing::Settled | Standing::New);
+        candidates.iter().any(|(id, candidate)| *id != self.rules.id && is_heir(candidate.standing))
+    }
+
+    /// All of it, for people.
+    pub(super) fn view(&self) -> ClusterView {
+        let candidates = self.roster.candidates(&self.drained, Instant::now());
+        let instance = |(id, said): (&String, &Announcement)| {
+            let standing = candidates.get(id).map_or(Standing::New, |candidate| candidate.standing);
+            let view = InstanceView {
+                url: said.url.clone(),
+                rack: said.rack.clone(),
+                since_ms: said.since_ms,
+                standing: standing.name(),
+                serves: said.partitions.clone(),
+                copies: said.standbys.clone(),
+            };
+            (id.clone(), view)
+        };
+        let partition = |(partition, place): (&i32, &Place)| {
+            let (owner, standbys) = (place.owner.clone(), place.standbys.clone());
+            let is_served = self.is_served(*partition, &owner);
+            (*partition, PartitionView { owner, is_served, standbys })
+        };
+        ClusterView {
+            epoch: self.epoch,
+            me: self.rules.id.clone(),
+            placer: self.placer().cloned(),
+            instances: self.roster.live().map(instance).collect(),
+            drained: self.drained.iter().cloned().collect(),
+            partitions: self.placed.iter().map(partition).collect(),
+        }
     }
 
     fn read_instances(&mut self) -> Result<(), KafkaFailure> {
         while let Some(record) = self.instances.poll(Duration::ZERO)? {
             let Some(value) = record.value else { continue };
             match serde_json::from_slice::<Announcement>(&value) {
-                Ok(said) if said.instance == self.id && said.incarnation != self.incarnation => {
+                Ok(said) if said.instance == self.rules.id && said.incarnation != self.rules.incarnation => {
                     self.meet_namesake(&said);
                 }
-                Ok(said) if said.leaving => {
-                    self.peers.remove(&said.instance);
-                }
-                Ok(said) => {
-                    let peer = Peer { url: said.url, partitions: said.partitions, heard_at: Instant::now() };
-                    self.peers.insert(said.instance, peer);
-                }
+                Ok(said) => self.roster.hear(said, Instant::now()),
                 Err(error) => tracing::warn!(%error, offset = record.offset, "an announcement can't be read"),
             }
         }
@@ -178,9 +269,9 @@ impl Membership {
 
     /// Two processes with one id would claim the same partitions from each other for ever: the older one yields.
     fn meet_namesake(&mut self, said: &Announcement) {
-        if said.incarnation > self.incarnation && !said.leaving && !self.is_replaced {
+        if said.incarnation > self.rules.incarnation && !said.leaving && !self.is_replaced {
             self.is_replaced = true;
-            let id = &self.id;
+            let id = &self.rules.id;
             tracing::error!(
                 "another process has the instance.id {id}: this one gives up its partitions; stop one of them"
             );
@@ -192,23 +283,41 @@ impl Membership {
             let (Some(key), Some(value)) = (record.key, record.value) else {
                 continue;
             };
-            let partition = std::str::from_utf8(&key).ok().and_then(|key| key.parse().ok());
-            match (partition, serde_json::from_slice::<Placed>(&value)) {
-                (Some(partition), Ok(placed)) if placed.epoch >= self.epoch => {
-                    self.epoch = placed.epoch;
-                    self.owners.insert(partition, placed.owner);
+            match PlacementRecord::read(&key, &value) {
+                Some(PlacementRecord::Place { partition, epoch, place }) if epoch >= self.epoch => {
+                    self.epoch = epoch;
+                    self.note(partition, place);
                 }
-                (Some(_), Ok(_)) => {}
-                (None, _) | (_, Err(_)) => {
-                    tracing::warn!(offset = record.offset, "a placement can't be read");
+                Some(PlacementRecord::Place { .. }) => {}
+                Some(PlacementRecord::Drain { instance, drained: true }) => {
+                    self.drained.insert(instance);
                 }
+                Some(PlacementRecord::Drain { instance, drained: false }) => {
+                    self.drained.remove(&instance);
+                }
+                Some(PlacementRecord::Rebalance) => self.roster.trust_all(Instant::now()),
+                None => tracing::warn!(offset = record.offset, "a placement can't be read"),
             }
         }
         Ok(())
     }
 
+    fn note(&mut self, partition: i32, place: Place) {
+        if !(0..self.rules.partitions).contains(&partition) {
+            return;
+        }
+        let before = self.placed.get(&partition).map(|before| before.owner.as_str());
+        if before != Some(&place.owner) {
+            self.owned_since.insert(partition, Instant::now());
+        }
+        self.placed.insert(partition, place);
+    }
+
     /// Reads the placement to its end; after a fence nothing of another placer is still to come.
-    fn read_to_end(&mut self) -> Result<(), KafkaFailure> {
+    ///
+    /// # Errors
+    /// When Kafka can't be reached, or does not give the records in time.
+    pub(super) fn read_to_end(&mut self) -> Result<(), KafkaFailure> {
         let (_, end) = high_watermark(&self.conn, &self.names.placement(), 0)?;
         let deadline = Instant::now() + READ_PATIENCE;
         while self.placements.position(0).is_none_or(|position| position < end) {
@@ -228,28 +337,30 @@ impl Membership {
         let mut transaction = Transactions::claim(&self.conn, &self.names.placer_id())?;
         self.read_to_end()?;
         let placed = self.wanted();
-        if placed == self.owners {
+        if !self.has_to_move(&placed) {
             return Ok(());
         }
         let epoch = self.epoch + 1;
         let topic = self.names.placement();
         transaction.begin()?;
-        for (partition, owner) in &placed {
-            let record = Placed { v: 1, epoch, owner: owner.clone(), standbys: Vec::new() };
-            let value = serde_json::to_vec(&record).expect("a placement is JSON");
-            let key = partition.to_string();
+        for (partition, place) in &placed {
+            let record = PlacementRecord::Place { partition: *partition, epoch, place: place.clone() };
             transaction.send(OutRecord {
                 topic: &topic,
                 partition: Some(0),
-                key: key.as_bytes(),
-                value: Some(&value),
+                key: record.key().as_bytes(),
+                value: Some(&record.value()),
                 headers: &[],
             })?;
         }
         transaction.commit()?;
-        tracing::info!(epoch, instances = self.peers.len(), "placed {} partitions", placed.len());
+        let moved = |(partition, place): &(&i32, &Place)| {
+            self.placed.get(partition).is_none_or(|before| before.owner != place.owner)
+        };
+        let (moved, instances) = (placed.iter().filter(moved).count(), self.roster.live().count());
+        tracing::info!(epoch, instances, moved, "placed {} partitions", placed.len());
         self.epoch = epoch;
-        self.owners = placed;
+        placed.into_iter().for_each(|(partition, place)| self.note(partition, place));
         Ok(())
     }
 }

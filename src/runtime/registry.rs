@@ -10,6 +10,9 @@ use yardmaster_topologies::driver::CommandInput;
 use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::id::{Pool, RequestId};
 
+use super::cluster::Cluster;
+use super::halt::Halt;
+use super::restores::Restores;
 use super::standbys::Standbys;
 use super::waiters::{Asked, Waiter, Waiters};
 use crate::kafka::partition_of;
@@ -85,7 +88,11 @@ pub struct Registry {
     owned: RwLock<BTreeMap<i32, Arc<OwnedPartition>>>,
     elsewhere: RwLock<BTreeMap<i32, String>>,
     standbys: Standbys,
+    restores: Restores,
+    cluster: Cluster,
     waiters: Waiters,
+    /// Why partitions that are placed here stand still.
+    halts: RwLock<BTreeMap<i32, Halt>>,
     /// When the placement was last seen.
     placed_at: RwLock<Option<Instant>>,
 }
@@ -99,7 +106,10 @@ impl Registry {
             owned: RwLock::default(),
             elsewhere: RwLock::default(),
             standbys: Standbys::default(),
+            restores: Restores::default(),
+            cluster: Cluster::default(),
             waiters: Waiters::default(),
+            halts: RwLock::default(),
             placed_at: RwLock::default(),
         }
     }
@@ -141,9 +151,38 @@ impl Registry {
         &self.standbys
     }
 
+    /// Partitions that are placed here and stand still, with the reason.
+    #[must_use]
+    pub fn halts(&self) -> BTreeMap<i32, Halt> {
+        self.halts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A partition stands still.
+    pub fn halt(&self, partition: i32, halt: Halt) {
+        self.halts.write().unwrap_or_else(PoisonError::into_inner).insert(partition, halt);
+    }
+
+    /// What held a partition is over.
+    pub fn go_on(&self, partition: i32) {
+        self.halts.write().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+    }
+
+    /// The partitions that are being restored here.
+    #[must_use]
+    pub fn restores(&self) -> &Restores {
+        &self.restores
+    }
+
+    /// The cluster as it is seen here, and what operators want of it.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// A partition is restored and processes from now on.
     pub fn add(&self, owned: OwnedPartition) {
         let partition = owned.partition;
+        self.go_on(partition);
         self.owned.write().unwrap_or_else(PoisonError::into_inner).insert(partition, Arc::new(owned));
     }
 

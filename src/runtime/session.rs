@@ -2,15 +2,13 @@
 //! last batch stopped. It is also the one way out of any doubt.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use yardmaster_state::{
-    Checkpoint, KeyWriter, NextOffset, Restore, RestoreReport, StateError, Store, prefix_end, scan_rows,
-};
+use yardmaster_state::{Checkpoint, KeyWriter, NextOffset, Store, fail_point, prefix_end, scan_rows};
 use yardmaster_topologies::driver::Grid;
 use yardmaster_topologies::event::Local;
 use yardmaster_topologies::settings::Settings;
-use yardmaster_topologies::tables::{GridSchema, WorkerTable, byte};
+use yardmaster_topologies::tables::{WorkerTable, byte};
 use yardmaster_topologies::time::ProcessorMs;
 use yardmaster_topologies::topology::{STATUS, TASKS};
 use yardmaster_topologies::wire::Defaults;
@@ -18,14 +16,13 @@ use yardmaster_topologies::worker::WorkerState;
 
 use super::clock::Clock;
 use super::history;
+use super::mutants;
 use super::partition::Partition;
+use super::restore::restore;
 use super::step::{Broken, Session};
 use super::take::Take;
-use crate::kafka::{ChangelogReader, Connection, KafkaFailure, Source, Transactions, high_watermark};
+use crate::kafka::{Connection, KafkaFailure, Source, Transactions, high_watermark};
 use crate::metrics::Recorder;
-
-/// A restore that reads nothing for so long is stuck.
-const STALL: Duration = Duration::from_secs(60);
 
 /// Claims the partition and brings its store to the end of the changelog.
 pub(super) fn begin<'p>(
@@ -39,16 +36,21 @@ pub(super) fn begin<'p>(
         partition.names.transactional_id(partition.number),
         partition.metrics.transactions_listener(partition.number),
     );
+    let early = mutants::watermark_before_fence(partition, conn)?;
+    let old = store.checkpoint()?;
+    fail_point!("claimed_before_init_txn");
     let mut transactions = Transactions::claim_heard(conn, &id, listener)?;
+    fail_point!("after_init_txn_before_restore");
     transactions.watch([partition.names.changelog(), partition.names.events()]);
-    let report = restore(partition, conn, store.as_ref())?;
+    let report = restore(partition, conn, store.as_ref(), early)?;
     let rewrite = report.torn.into_iter().map(|torn| torn.key).collect();
-    let checkpoint = store.checkpoint()?.unwrap_or_default();
+    let checkpoint = mutants::position_of(old, store.checkpoint()?.unwrap_or_default());
     history::catch_up(partition, conn, &store)?;
     ask_again(partition, store.as_ref())?;
-    let source = inputs(partition, conn, &checkpoint)?;
+    fail_point!("restore_done_before_resume");
+    let mut positions = padded(&checkpoint);
+    let (source, mut local) = inputs(partition, conn, checkpoint.sequence == 0, &mut positions)?;
     let known = Grid::settings(store.as_ref())?;
-    let mut local = Vec::new();
     let wanted = with_secret(settings, known.as_ref());
     if known.as_ref() != Some(&wanted) {
         local.push(Local::Configured(Box::new(wanted.clone())));
@@ -61,7 +63,7 @@ pub(super) fn begin<'p>(
         defaults: Defaults::from(&wanted),
         source,
         transactions,
-        checkpoint: Checkpoint { inputs: padded(&checkpoint), ..checkpoint },
+        checkpoint: Checkpoint { inputs: positions, ..checkpoint },
         store,
         more: true,
         heard_at: Instant::now(),
@@ -103,95 +105,32 @@ fn fresh_secret() -> [u8; 32] {
     secret
 }
 
-fn inputs(partition: &Partition, conn: &Connection, checkpoint: &Checkpoint) -> Result<Source, Broken> {
+/// Reads both inputs from their positions on. A position whose records are gone is moved only if a person has accepted that;
+/// the event that records it is returned.
+fn inputs(
+    partition: &Partition,
+    conn: &Connection,
+    is_fresh: bool,
+    positions: &mut [NextOffset],
+) -> Result<(Source, Vec<Local>), Broken> {
     let mut next = [0_i64; 2];
-    for (input, position) in padded(checkpoint).iter().enumerate() {
-        let Some(topic) = partition.inputs.get(input) else {
-            continue;
-        };
+    let mut accepted = Vec::new();
+    for ((topic, position), slot) in partition.inputs.iter().zip(positions).zip(&mut next) {
         let (first, end) = high_watermark(conn, topic, partition.number)?;
-        let is_fresh = checkpoint.sequence == 0;
-        let wanted = if is_fresh { first } else { position.0 };
+        let mut wanted = if is_fresh { first } else { position.0 };
         if wanted < first || wanted > end {
-            return Err(KafkaFailure::Lost {
-                topic: topic.clone(),
-                partition: partition.number,
-                wanted,
-                first,
-                last: end,
-            }
-            .into());
+            let (topic, partition_number) = (topic.clone(), partition.number);
+            let lost = KafkaFailure::Lost { topic, partition: partition_number, wanted, first, last: end };
+            let Some((event, behind)) = partition.identity.accept(&lost) else {
+                return Err(lost.into());
+            };
+            accepted.push(event);
+            wanted = behind;
+            *position = NextOffset(behind);
         }
-        if let Some(slot) = next.get_mut(input) {
-            *slot = wanted;
-        }
+        *slot = wanted;
     }
     let listener = partition.metrics.inputs_listener(partition.number);
-    Ok(Source::open(conn, partition.inputs.clone(), partition.number, next, listener)?)
-}
-
-/// Reads the changelog from the store's position to the high watermark.
-fn restore(partition: &Partition, conn: &Connection, store: &dyn Store) -> Result<RestoreReport, Broken> {
-    let topic = partition.names.changelog();
-    let (first, end) = high_watermark(conn, &topic, partition.number)?;
-    let end = NextOffset(end);
-    let known = store.checkpoint()?;
-    if let Some(ahead) = known.as_ref().filter(|checkpoint| checkpoint.changelog > end) {
-        // The log was cut or made again. To start over would decide again what was decided: a person has to know.
-        return Err(KafkaFailure::Lost {
-            topic,
-            partition: partition.number,
-            wanted: ahead.changelog.0,
-            first,
-            last: end.0,
-        }
-        .into());
-    }
-    let mut restore = Restore::new(&GridSchema, store, known, end)?;
-    let shown = partition.metrics.restoring(partition.number, end.0 - restore.start().0);
-    if !restore.is_done(None, end) {
-        let mut reader = ChangelogReader::open(conn, &topic, partition.number, restore.start().0)?;
-        let mut progress = Instant::now();
-        while !restore.is_done(reader.position().map(NextOffset), end) {
-            match reader.poll(Duration::from_millis(50))? {
-                Some((offset, key, value)) => {
-                    restore.feed(offset, &key, value.as_deref())?;
-                    progress = Instant::now();
-                    shown.at(restore.report().records_read, end.0 - offset - 1);
-                }
-                None if progress.elapsed() > STALL => {
-                    return Err(stalled(&topic, partition.number, end).into());
-                }
-                None => {}
-            }
-            if partition.is_stopping() {
-                return Err(KafkaFailure::Unreachable("the restore was stopped".to_owned()).into());
-            }
-        }
-    }
-    let report = restore.finish()?;
-    tracing::info!(
-        partition = partition.number,
-        records = report.records_read,
-        batches = report.batches,
-        torn = report.torn.len(),
-        took_ms = shown.end(report.records_read).as_millis(),
-        "restored to the changelog's end at {end}"
-    );
-    Ok(report)
-}
-
-fn stalled(topic: &str, partition: i32, end: NextOffset) -> KafkaFailure {
-    KafkaFailure::Unreachable(format!(
-        "the restore from {topic}-{partition} stands still before its end at {end}: either the log was cut, or a \
-         foreign producer holds a transaction open in it"
-    ))
-}
-
-/// Whether the store must be set aside and rebuilt from the changelog.
-pub(super) fn needs_rebuild(error: &Broken) -> bool {
-    match error {
-        Broken::State(StateError::Rebuild(_) | StateError::Corrupted(_)) => true,
-        Broken::State(_) | Broken::Kafka(_) => false,
-    }
+    let source = Source::open(conn, partition.inputs.clone(), partition.number, next, listener)?;
+    Ok((source, accepted))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use yardmaster_state::{Batch, Checkpoint, NextOffset, Seal, StateError, Store};
+use yardmaster_state::{Batch, Checkpoint, NextOffset, Seal, StateError, Store, fail_point};
 use yardmaster_topologies::driver::{BatchInput, Decided, Grid};
 use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::event::Local;
@@ -18,6 +18,7 @@ use super::deadletter::DeadLetter;
 use super::early::{Early, decide_and_send};
 use super::history;
 use super::laps::Laps;
+use super::mutants;
 use super::partition::Partition;
 use super::send;
 use super::take::{Reading, Take, TakeLimits};
@@ -80,10 +81,12 @@ impl Session<'_> {
         self.show_lag(&take);
         self.local.extend(self.partition.take_local());
         let now = self.time(&take);
-        let is_due = self.more || self.due_at.is_some_and(|at| at <= now.processor);
+        let has_ticked = self.due_at.is_some_and(|at| at <= now.processor);
+        let is_due = self.more || has_ticked;
         if take.records == 0 && self.local.is_empty() && self.rewrite.is_empty() && !is_due {
             return Ok(());
         }
+        fail_point!("after_poll");
         // What is logged from here on says of which batch.
         let sequence = self.checkpoint.sequence + 1;
         let _span = tracing::info_span!("batch", partition = self.partition.number, sequence).entered();
@@ -102,10 +105,13 @@ impl Session<'_> {
         self.due_at = decided.due_at;
         self.more = decided.more;
         laps.end("decide");
-        if records == 0 && decided.batch.is_empty() && sent.is_empty() && decided.effects.is_empty() {
+        let is_idle = decided.batch.is_empty() && sent.is_empty() && decided.effects.is_empty();
+        if records == 0 && is_idle && !local.iter().any(Local::is_audit) {
             self.local.clear();
             return Ok(());
         }
+        fail_point!("after_decide");
+        fail_point!("lease_tick_emit", has_ticked);
 
         // 3. Send: messages, events and dead letters as they were decided, then the rows, the batch record last.
         let seal = self.seal(next, now, &local);
@@ -113,7 +119,9 @@ impl Session<'_> {
         laps.end("send");
 
         // 4. Commit: from here on it has happened, whatever becomes of this process.
-        let delivered = self.commit()?;
+        mutants::store_early(self, &decided.batch, &seal)?;
+        let mut delivered = self.commit()?;
+        mutants::seal_late(self.partition, &decided.batch, &seal, &mut delivered)?;
         let [Some(batch_at), Some(event_at)] = delivered.watched else {
             let what = "the commit did not report the offsets of its batch record and its events";
             return Err(KafkaFailure::Doubt(what.to_owned()).into());
@@ -127,6 +135,7 @@ impl Session<'_> {
         batch.checkpoint = Some(checkpoint.clone());
         batch.writes.push(history::mark(event_at + 1));
         self.store(&batch)?;
+        fail_point!("after_writebatch_before_publish");
         self.checkpoint = checkpoint;
         self.local.clear();
         self.rewrite.clear();
@@ -141,6 +150,7 @@ impl Session<'_> {
         laps.end("release");
         self.recorder.batch(records, &delivered, laps.all(), began.elapsed());
         tracing::debug!(records, took_ms = began.elapsed().as_millis(), "committed");
+        fail_point!("after_publish_before_next_poll");
         Ok(())
     }
 
@@ -160,7 +170,9 @@ impl Session<'_> {
             send::effect(&mut self.transactions, names, partition, effect)?;
         }
         for letter in dead {
-            send::dead_letter(&mut self.transactions, names, partition, letter)?;
+            if !mutants::dead_letter_outside(self.partition, letter)? {
+                send::dead_letter(&mut self.transactions, names, partition, letter)?;
+            }
         }
         let copy = self.batch_event(seal);
         send::event_to(&mut self.transactions, &names.events(), Some(partition), &copy)?;
@@ -178,7 +190,10 @@ impl Session<'_> {
     fn commit(&mut self) -> Result<Delivered, KafkaFailure> {
         let (reading, limits) = reading(self.partition, &self.defaults);
         let (source, ahead) = (&mut self.source, &mut self.ahead);
-        self.transactions.commit_while(&mut || ahead.ahead(&reading, source, limits))
+        fail_point!("placement_lost_mid_batch", self.partition.is_stopping());
+        let delivered = self.transactions.commit_while(&mut || ahead.ahead(&reading, source, limits))?;
+        fail_point!("commit_ok_before_apply");
+        Ok(delivered)
     }
 
     /// Writes the store. The records that are read beside a large write are decided after it.
@@ -196,6 +211,7 @@ impl Session<'_> {
     }
 
     fn show_lag(&self, take: &Take) {
+        self.recorder.turn();
         for (input, position) in self.checkpoint.inputs.iter().enumerate() {
             self.recorder.lag(input, self.source.end(input), position.0);
             let age = if take.is_dry { Some(Duration::ZERO) } else { take.lag_of(input) };
@@ -283,6 +299,9 @@ impl Session<'_> {
             let (key, value) = (row.key.as_ref(), row.value.as_deref());
             self.transactions.send(OutRecord { topic: &topic, partition, key, value, headers: &[] })?;
         }
+        if mutants::is_sealed_late() {
+            return Ok(());
+        }
         let record = batch.sealed(seal);
         let (key, value) = (record.key(), record.encode());
         self.transactions.send(OutRecord {
@@ -291,7 +310,9 @@ impl Session<'_> {
             key: &key,
             value: Some(&value),
             headers: &[],
-        })
+        })?;
+        fail_point!("after_batch_record_enqueued");
+        Ok(())
     }
 
     fn release(&self, effects: Vec<Effect>) {
@@ -320,7 +341,7 @@ fn reading<'a>(partition: &'a Partition, defaults: &'a Defaults) -> (Reading<'a>
     (reading, TakeLimits { records: partition.records_max, bytes: partition.bytes_max })
 }
 
-fn checkpoint(seal: &Seal, changelog: NextOffset) -> Checkpoint {
+pub(super) fn checkpoint(seal: &Seal, changelog: NextOffset) -> Checkpoint {
     Checkpoint {
         changelog,
         inputs: seal.inputs.iter().map(|&(_, to)| to).collect(),

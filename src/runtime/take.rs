@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use yardmaster_state::NextOffset;
+use yardmaster_state::chaos::Mutant;
 use yardmaster_topologies::driver::CommandInput;
 use yardmaster_topologies::event::Status;
 use yardmaster_topologies::id::Pool;
@@ -118,7 +119,8 @@ impl Take {
         self.records += 1;
         self.bytes += record.value.as_ref().map_or(0, Vec::len);
         if let Some(next) = self.next.get_mut(record.input) {
-            *next = Some(NextOffset(record.offset + 1));
+            let after = i64::from(!Mutant::LastForNext.is_on());
+            *next = Some(NextOffset(record.offset + after));
         }
         if let Some(lag) = self.lag.get_mut(record.input) {
             let age = record

@@ -67,6 +67,13 @@ const SHAPES: &[(&str, &[&str], &str, &[&str])] = &[
         "windows",
         &["from_ms", "counts", "queue_wait"],
     ),
+    (
+        "cluster show",
+        &["answered_by", "epoch", "placer", "partitions", "drained"],
+        "instances",
+        &["id", "url", "standing", "placer", "since_at_ms", "owns", "copies"],
+    ),
+    ("cluster rebalance", &["outcome"], "", &[]),
     ("events", &["v", "type", "at_ms"], "", &[]),
     ("config show", &["keys"], "keys", &["key", "value", "default", "meaning"]),
     ("topology", &["inputs", "outputs", "tables", "topics"], "tables", &["table", "class", "version"]),

@@ -7,11 +7,11 @@ use std::time::Duration;
 use serde_json::json;
 use yardmaster_state::{BlockCache, DiskOptions, DiskStore};
 
-use crate::checker::{Report, must_be_clean, read_all};
 use crate::cluster::{
     Fleet, FleetOptions, Rng, Server, ServerOptions, Topic, Watch, await_some, bootstrap, scaled,
     submit_range,
 };
+use yardmaster_checker::{Report, must_be_clean, read_all};
 
 /// The default.
 const PARTITIONS: usize = 8;
@@ -85,7 +85,7 @@ fn checked(namespace: &str, count: usize) -> Report {
 
 /// How far the changelog has come, over all partitions: offsets count what was compacted, and markers.
 fn changelog_records(namespace: &str) -> u64 {
-    let ends = crate::checker::end_offsets(&bootstrap(), &format!("{namespace}.changelog"));
+    let ends = yardmaster_checker::end_offsets(&bootstrap(), &format!("{namespace}.changelog"));
     u64::try_from(ends.iter().sum::<i64>()).unwrap()
 }
 

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use crate::checker::{must_be_clean, read_all};
 use crate::cluster::{
     Fleet, FleetOptions, Server, ServerOptions, Topic, Watch, await_some, bootstrap, scaled, submit_range,
 };
 use crate::schemas::all_records_are_valid;
+use yardmaster_checker::{must_be_clean, read_all};
 
 const POOLS: [&str; 3] = ["alpha", "beta", "gamma"];
 

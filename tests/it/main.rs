@@ -7,11 +7,13 @@
 )]
 
 mod answers;
-mod checker;
 mod cluster;
 mod commands;
 mod deploy;
 mod doors;
+mod failover;
+mod faults;
+mod fencing;
 mod identity;
 mod instances;
 mod kills;
@@ -22,8 +24,13 @@ mod outside;
 mod poison;
 mod reading;
 mod replies;
+mod restoring;
 mod schemas;
 mod scripted;
+mod settings;
+mod shutdown;
+mod stale;
+mod storage;
 mod tasks;
 mod tidy;
 mod top;

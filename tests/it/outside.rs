@@ -7,11 +7,11 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::checker::{must_be_clean, read_all};
 use crate::cluster::{
     Fleet, FleetOptions, Server, ServerOptions, Watch, await_some, bootstrap, free_port, guarded_program,
     program, run_dir,
 };
+use yardmaster_checker::{must_be_clean, read_all};
 
 /// A child that is killed by its pid when the test is over.
 pub(crate) struct Running(pub(crate) Child);
@@ -145,7 +145,7 @@ fn ends_with(server: &Server, words: &[&str], code: i32) -> String {
 }
 
 /// A real worker that runs real processes.
-fn real_worker(server: &Server) -> Running {
+pub(crate) fn real_worker(server: &Server) -> Running {
     let mut command = program();
     command.args(["worker", "--kafka", &bootstrap(), "--namespace", &server.options.namespace]);
     command.args(["--pool", "default", "--slots", "2"]);

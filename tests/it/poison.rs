@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::checker::{Topics, must_be_clean, read_all};
 use crate::cluster::{
     Fleet, FleetOptions, Server, ServerOptions, Topic, Watch, await_some, bootstrap, submit,
 };
+use yardmaster_checker::{Topics, must_be_clean, read_all};
 
 /// What a bad record must become.
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -9,8 +9,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use yardmaster::http::{EventFeed as _, KafkaFeed};
 use yardmaster::kafka::Connection;
 
-use crate::checker::read_all;
 use crate::cluster::{Topic, await_some, bootstrap, fresh_namespace};
+use yardmaster_checker::read_all;
 
 const CALL: Duration = Duration::from_secs(30);
 

@@ -4,10 +4,10 @@ use rdkafka::message::Message as _;
 use serde_json::{Value, json};
 use yardmaster::kafka::{Connection, Topics};
 
-use crate::checker::{must_be_clean, read_all};
 use crate::cluster::{
     Fleet, FleetOptions, Rng, Server, ServerOptions, Watch, await_some, bootstrap, reader, submit,
 };
+use yardmaster_checker::{must_be_clean, read_all};
 
 fn create(topic: &str, bytes_max: &str) {
     let topics = Topics::new(&Connection::new(bootstrap())).unwrap();

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::checker::{Report, must_be_clean, read_all};
 use crate::cluster::{
     Fleet, FleetOptions, Server, ServerOptions, Watch, await_some, bootstrap, cancel, submit,
 };
+use yardmaster_checker::{Report, must_be_clean, read_all};
 
 fn start(test: &str) -> (Server, Watch, String) {
     started(ServerOptions::new(test))

@@ -180,4 +180,33 @@ pub enum Local {
         /// Its name.
         topic: String,
     },
+    /// A person has accepted that records of an input are gone: positions go on behind them. Changes no row; it stands in the
+    /// log to explain the gap.
+    DataLossAccepted {
+        /// The input's topic.
+        topic: String,
+        /// Its partition.
+        partition: i32,
+        /// The first offset that is lost.
+        from: i64,
+        /// The offset after the last one.
+        to: i64,
+        /// The instance that was started with it.
+        by: String,
+    },
+}
+
+impl Local {
+    /// Whether it has to be logged, though it changes no row: a batch is made for it alone.
+    #[must_use]
+    pub fn is_audit(&self) -> bool {
+        match self {
+            Self::DataLossAccepted { .. } => true,
+            Self::Configured(_)
+            | Self::ChannelReady { .. }
+            | Self::ChannelLost { .. }
+            | Self::ReplyReady { .. }
+            | Self::ReplyLost { .. } => false,
+        }
+    }
 }

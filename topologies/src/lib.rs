@@ -26,3 +26,4 @@ pub mod wire;
 pub mod worker;
 
 pub use track::ended::keep_record;
+pub use track::retention::drop_hours;

@@ -4,11 +4,13 @@
 
 #![expect(
     clippy::print_stderr,
-    reason = "chores tell a person what they do; stdout belongs to what they run"
+    reason = "chores tell a person what they do; stdout belongs to what they run, or to what was asked for"
 )]
 
+mod bench;
 mod cargo;
 mod lint;
+mod mutants;
 mod program;
 mod python;
 mod steps;
@@ -23,8 +25,9 @@ usage: cargo xtask CHORE [ARGUMENTS]
   demo [...]   build the program and run `yardmaster demo`
   dev [...]    build the program and run `yardmaster dev`
   kafka [...]  build the program and run `yardmaster kafka`
-  bench [...]  build the program and run `yardmaster bench`
+  bench [...]  build the program, measure it and its peers, write docs/benchmarks.md
   lint         format, clippy, tidy
+  mutants [M]  show that the tests find each mistake that a server can be told to make
   test         everything that CI runs";
 
 fn main() -> ExitCode {
@@ -32,8 +35,10 @@ fn main() -> ExitCode {
     let chore = arguments.next().unwrap_or_default();
     let rest: Vec<String> = arguments.collect();
     let outcome = match chore.as_str() {
-        "demo" | "dev" | "kafka" | "bench" => program::run_program(&chore, &rest),
+        "demo" | "dev" | "kafka" => program::run_program(&chore, &rest),
+        "bench" => bench::run_bench(&rest),
         "lint" => lint::run_lint(),
+        "mutants" => mutants::run_mutants(&rest),
         "test" => test::run_test(),
         "" | "help" | "-h" | "--help" => {
             eprintln!("{USAGE}");

@@ -1,6 +1,8 @@
-//! `demo`, `dev`, `kafka` and `bench`: builds the program, then becomes it, with the arguments passed through.
+//! `demo`, `dev` and `kafka`: builds the program, then becomes it, with the arguments passed through.
 
+use std::fs;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -9,10 +11,25 @@ use crate::cargo::{announce_cold_build, cargo, run, target_dir};
 
 /// Builds `yardmaster` and replaces this process with `yardmaster CHORE ARGUMENTS`.
 pub(crate) fn run_program(chore: &str, arguments: &[String]) -> Result<()> {
-    announce_cold_build();
-    run(&mut cargo("build --release -p yardmaster --bin yardmaster"))?;
-    let binary = target_dir().join("release").join("yardmaster");
+    let binary = build_program()?;
     // Becoming the program, and not waiting for it, gives it the terminal's signals and its own exit code.
     let error = Command::new(&binary).arg(chore).args(arguments).exec();
     Err(error).with_context(|| format!("could not run {}", binary.display()))
+}
+
+/// Builds the program with failpoints and mutants, and puts it beside the one without, which it must not replace.
+pub(crate) fn chaos_program() -> Result<PathBuf> {
+    run(&mut cargo("build --release -p yardmaster --bin yardmaster --features chaos"))?;
+    let built = target_dir().join("release").join("yardmaster");
+    let chaos = built.with_file_name("yardmaster-chaos");
+    // A link would follow the next build.
+    fs::copy(&built, &chaos).with_context(|| format!("could not copy {}", built.display()))?;
+    Ok(chaos)
+}
+
+/// Builds `yardmaster`; returns where it lies.
+pub(crate) fn build_program() -> Result<PathBuf> {
+    announce_cold_build();
+    run(&mut cargo("build --release -p yardmaster --bin yardmaster"))?;
+    Ok(target_dir().join("release").join("yardmaster"))
 }

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::cargo::{announce_cold_build, cargo, run};
 use crate::lint::{clippy, format, pure_crate};
+use crate::program::chaos_program;
 use crate::python::test_python;
 use crate::steps::{Step, run_steps};
 
@@ -23,9 +24,10 @@ fn documentation() -> Result<()> {
     run(&mut cargo("test --release --workspace --doc"))
 }
 
-/// The program's binary is built first: the integration tests start it as a process.
+/// The program's binaries are built first: the integration tests start them as processes.
 fn tests() -> Result<()> {
-    let python = test_python()?;
+    let (python, chaos) = (test_python()?, chaos_program()?);
     let words = "test --release --workspace --lib --bins --tests --examples";
-    run(cargo(words).env("YARDMASTER_TEST_PYTHON", python))
+    let mut tests = cargo(words);
+    run(tests.env("YARDMASTER_TEST_PYTHON", python).env("YARDMASTER_TEST_CHAOS_PROGRAM", chaos))
 }

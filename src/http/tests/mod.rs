@@ -10,6 +10,7 @@ mod lists;
 mod openapi;
 mod orders;
 mod others;
+mod placement;
 mod reads;
 mod stale;
 mod streams;

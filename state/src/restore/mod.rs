@@ -12,7 +12,8 @@ mod report;
 use std::collections::VecDeque;
 
 use crate::{
-    BATCH_RING, Batch, BatchRecord, Checkpoint, NextOffset, Schema, StateError, Store, Txn, is_batch_key,
+    BATCH_RING, Batch, BatchRecord, Checkpoint, NextOffset, Schema, StateError, Store, Txn, fail_point,
+    is_batch_key,
 };
 
 use self::report::Waiting;
@@ -163,6 +164,18 @@ impl<'s> Restore<'s> {
     /// As [`Store::commit`]; [`StateError::Corrupted`] when batch records are missing that compaction can't have taken.
     pub fn finish(mut self) -> Result<RestoreReport, StateError> {
         self.commit()?;
+        self.check_whole()?;
+        let torn = std::mem::take(&mut self.waiting);
+        self.report.torn.extend(torn.into_iter().map(TornRow::from));
+        Ok(self.report)
+    }
+
+    /// For a copy that follows the changelog and has come to where it once ended: whether everything was there. It does
+    /// not fence the owner, so rows that still wait for their batch record say nothing.
+    ///
+    /// # Errors
+    /// [`StateError::Corrupted`] when batch records are missing that compaction can't have taken.
+    pub fn check_whole(&self) -> Result<(), StateError> {
         if self.is_unsealed && self.report.batches == 0 {
             return Err(StateError::corrupted("the changelog has rows but no batch record"));
         }
@@ -175,8 +188,16 @@ impl<'s> Restore<'s> {
                 self.sequence
             )));
         }
-        let torn = std::mem::take(&mut self.waiting);
-        self.report.torn.extend(torn.into_iter().map(TornRow::from));
+        Ok(())
+    }
+
+    /// Ends a copy's following, wherever the changelog ends: whole batches go into the store, rows that still wait are
+    /// given up, to be read again.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn leave(mut self) -> Result<RestoreReport, StateError> {
+        self.commit()?;
         Ok(self.report)
     }
 
@@ -199,6 +220,7 @@ impl<'s> Restore<'s> {
             self.check_digest(&batch)?;
         }
         let claimed = std::mem::take(&mut self.waiting);
+        fail_point!("mid_restore_batch");
         self.fold(claimed)?;
         self.txn_bytes += std::mem::take(&mut self.waiting_bytes);
         self.floor = NextOffset(offset + 1);

@@ -90,7 +90,7 @@ fn a_killed_process_leaves_whole_batches() {
 }
 
 /// Random numbers from a seed (splitmix64).
-fn next_random(seed: &mut u64) -> u64 {
+pub(crate) fn next_random(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut z = *seed;
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -254,3 +254,52 @@ fn a_checkpoint_behind_the_end_belongs_to_another_changelog() {
     let result = Restore::new(&Toy, &original.store, checkpoint, NextOffset(3));
     assert!(matches!(result, Err(StateError::Rebuild(_))));
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    /// A copy that follows stands at a batch's border wherever it stops, and goes on from there.
+    #[test]
+    fn a_copy_stops_anywhere_at_a_border_and_another_goes_on(batches in batches(), step in 1..7_usize) {
+        let original = Logged::of(&batches);
+        let store = MemoryStore::new();
+        let mut fed = 0;
+        while fed < original.log.len() {
+            let mut copy = begin(&store, original.end, 1 << 20);
+            let start = copy.start().0;
+            let from = original.log.partition_point(|(offset, _)| *offset < start);
+            // At least one batch more than the one before has seen, or it would not come to an end.
+            fed = (fed + step).min(original.log.len());
+            for (offset, record) in &original.log[from..fed] {
+                copy.feed(*offset, &record.key, record.value.as_deref()).unwrap();
+                if offset % 3 == 0 {
+                    copy.position(NextOffset(offset + 1)).unwrap();
+                }
+            }
+            prop_assert_eq!(copy.leave().unwrap().torn, vec![]);
+            check_index(&store);
+            let borders = original.log.iter().filter(|(_, record)| yardmaster_state::is_batch_key(&record.key));
+            let at = store.checkpoint().unwrap().map_or(0, |checkpoint| checkpoint.changelog.0);
+            prop_assert!(at == 0 || borders.map(|(offset, _)| offset + 1).any(|border| border == at));
+        }
+        check_same(&store, &original.store);
+    }
+}
+
+#[test]
+fn a_copy_keeps_torn_rows_out_and_tells_the_next_owner() {
+    let mut original = Logged::of(&some_batches());
+    let torn = (original.end, Record { key: vec![1, 0, 0, 0, 0], value: Some(vec![2, 1, b'x', 9]) });
+    let last = original.log.split_off(original.log.len() - 3);
+    original.log.retain(|(offset, _)| *offset < last[0].0);
+    let store = MemoryStore::new();
+    let mut copy = begin(&store, original.end, 1);
+    feed(&mut copy, &original.log).unwrap();
+    copy.feed(torn.0, &torn.1.key, torn.1.value.as_deref()).unwrap();
+    copy.check_whole().unwrap();
+    for (number, (_, record)) in (1..).zip(&last) {
+        copy.feed(torn.0 + number, &record.key, record.value.as_deref()).unwrap();
+    }
+    let report = copy.leave().unwrap();
+    assert_eq!(report.torn.iter().map(|row| row.key.clone()).collect::<Vec<_>>(), [torn.1.key]);
+}

@@ -1,5 +1,6 @@
 //! What the tests stand on: one broker for all, a namespace, servers and simulated workers for each.
 
+mod admin;
 mod broker;
 mod commands;
 mod http;
@@ -10,6 +11,7 @@ mod workers;
 
 use std::time::{Duration, Instant};
 
+pub(crate) use admin::{add_partitions, configure_broker, configure_topic, create_topic, delete_records};
 pub(crate) use broker::{Topic, bootstrap, fresh_namespace, produce, reader, run_dir};
 pub(crate) use commands::{cancel, submit, submit_range};
 pub(crate) use http::{Answer, Http};

@@ -1,7 +1,9 @@
 //! The real binary as a child process, killed by its pid when it is dropped.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -16,8 +18,12 @@ pub(crate) struct ServerOptions {
     pub(crate) name: String,
     /// `YARDMASTER_*` variables.
     pub(crate) variables: Vec<(String, String)>,
+    /// Another broker than the one of all tests.
+    pub(crate) bootstrap: Option<String>,
     /// Further words of its command line.
     flags: Vec<String>,
+    /// What happens to its process where, as `YARDMASTER_FAILPOINT` has it.
+    failpoint: Option<String>,
 }
 
 impl ServerOptions {
@@ -27,8 +33,16 @@ impl ServerOptions {
             namespace: fresh_namespace(test),
             name: "one".to_owned(),
             variables: Vec::new(),
+            bootstrap: None,
             flags: Vec::new(),
+            failpoint: None,
         }
+    }
+
+    /// In its first life something happens to it there.
+    pub(crate) fn armed(mut self, failpoint: &str) -> Self {
+        self.failpoint = Some(failpoint.to_owned());
+        self
     }
 
     /// With one more variable.
@@ -68,6 +82,19 @@ impl Server {
         server
     }
 
+    /// Starts one that must not start; returns its last words.
+    pub(crate) fn refused(options: &ServerOptions) -> String {
+        let mut server = Self::launch(options, free_port());
+        let code = server.await_end();
+        assert!(code.is_some_and(|code| code != 0), "{code:?}\n{}", server.last_words());
+        server.last_words()
+    }
+
+    /// Starts it; it need not get ready.
+    pub(crate) fn start_unready(options: &ServerOptions) -> Self {
+        Self::launch(options, free_port())
+    }
+
     /// Starts it, on this port.
     fn launch(options: &ServerOptions, port: u16) -> Self {
         let dir = run_dir().join(&options.namespace).join(&options.name);
@@ -75,8 +102,10 @@ impl Server {
         let log = log_file(&dir);
         let log_before = usize::try_from(log.metadata().unwrap().len()).unwrap();
         let address = format!("127.0.0.1:{port}");
-        let mut command = program();
-        command.args(["server", "--kafka", &bootstrap(), "--namespace", &options.namespace]);
+        let mut command = if options.failpoint.is_some() { chaos_program() } else { program() };
+        command.envs(options.failpoint.iter().map(|text| ("YARDMASTER_FAILPOINT", text)));
+        let kafka = options.bootstrap.clone().unwrap_or_else(bootstrap);
+        command.args(["server", "--kafka", &kafka, "--namespace", &options.namespace]);
         command.args(["--http", &address, "--state-dir"]).arg(dir.join("state")).args(&options.flags);
         command.envs(options.variables.iter().cloned());
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
@@ -107,10 +136,31 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Whether a failpoint has killed it by now.
+    pub(crate) fn has_died(&mut self) -> bool {
+        let status = self.child.try_wait().unwrap();
+        if let Some(status) = status {
+            let killed = status.signal() == Some(nix::sys::signal::Signal::SIGKILL as i32);
+            let words = self.last_words();
+            assert!(killed && words.contains("failpoint "), "it ended with {status}\n{words}");
+        }
+        status.is_some()
+    }
+
+    /// Its next life has this failpoint, or none.
+    pub(crate) fn arm(&mut self, failpoint: Option<&str>) {
+        self.options.failpoint = failpoint.map(str::to_owned);
+    }
+
     /// SIGTERM, and waits for the end.
     pub(crate) fn stop(&mut self) -> Option<i32> {
-        self.signal(nix::sys::signal::Signal::SIGTERM);
+        self.ask_to_stop();
         self.await_end()
+    }
+
+    /// SIGTERM.
+    pub(crate) fn ask_to_stop(&self) {
+        self.signal(nix::sys::signal::Signal::SIGTERM);
     }
 
     /// SIGHUP, as a terminal sends it that is closed.
@@ -125,7 +175,8 @@ impl Server {
             .code()
     }
 
-    fn signal(&self, signal: nix::sys::signal::Signal) {
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         nix::sys::signal::kill(pid, signal).unwrap();
     }
@@ -163,6 +214,11 @@ impl Server {
         text.lines().filter(is_restore).filter_map(|line| logged_number(line, "records")).collect()
     }
 
+    /// What it has logged since this start.
+    pub(crate) fn log_since_start(&self) -> String {
+        self.log().split_off(self.log_before)
+    }
+
     /// What a failure should show.
     pub(crate) fn last_words(&self) -> String {
         last_lines(&self.log_path())
@@ -186,15 +242,27 @@ impl Drop for Server {
     }
 }
 
-/// The program, without what this process may have been told.
+/// The program, without what this process may have been told. `YARDMASTER_TEST_PROGRAM` names another build of it.
 pub(crate) fn program() -> Command {
-    without_settings(Command::new(env!("CARGO_BIN_EXE_yardmaster")))
+    without_settings(Command::new(program_path()))
+}
+
+fn program_path() -> OsString {
+    std::env::var_os("YARDMASTER_TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_yardmaster").into())
+}
+
+/// The build of it that has failpoints.
+fn chaos_program() -> Command {
+    let path = std::env::var_os("YARDMASTER_TEST_CHAOS_PROGRAM").expect(
+        "YARDMASTER_TEST_CHAOS_PROGRAM names no program that was built with `--features chaos`: use `./yard test`",
+    );
+    without_settings(Command::new(path))
 }
 
 /// The program, ended with exit code 124 if it does not end by itself: a hang guard for commands that should.
 pub(crate) fn guarded_program() -> Command {
     let mut command = Command::new("timeout");
-    command.args(["120", env!("CARGO_BIN_EXE_yardmaster")]);
+    command.arg("120").arg(program_path());
     without_settings(command)
 }
 
@@ -202,6 +270,8 @@ fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("YARDMASTER_")) {
         command.env_remove(name);
     }
+    // A mistake that the tests should find.
+    command.envs(std::env::var_os("YARDMASTER_TEST_MUTANT").map(|mutant| ("YARDMASTER_MUTANT", mutant)));
     command
 }
 

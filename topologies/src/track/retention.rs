@@ -1,12 +1,13 @@
 //! What is forgotten: whole hours of history, and what is counted of jobs, queues and tags long without a live task.
 
-use yardmaster_state::StateError;
+use yardmaster_state::{StateError, Txn};
 
 use super::windows;
 use crate::ctx::Ctx;
 use crate::dispatch::due;
 use crate::job::CounterKey;
 use crate::memory::DueIndex;
+use crate::settings::Settings;
 use crate::tables::{
     CounterDueTable, CounterTable, HistoryClass, HistoryKey, JobCancelTable, JobDueTable, JobTable, byte,
 };
@@ -15,7 +16,7 @@ use crate::time::{ProcessorMs, WallMs};
 /// Drops what is over; returns whether something is left.
 pub(crate) fn tick(ctx: &mut Ctx<'_, '_>) -> Result<bool, StateError> {
     if ctx.is_new_hour {
-        drop_hours(ctx);
+        drop_hours(ctx.txn, ctx.settings, ctx.now.wall);
     }
     let limit = ctx.settings.limits.timers_per_tick_max;
     ctx.tally.write(ctx.txn)?;
@@ -48,17 +49,17 @@ fn forget_counters(
     Ok(false)
 }
 
-/// The hours of history that are wholly over.
-fn drop_hours(ctx: &mut Ctx<'_, '_>) {
+/// Drops the hours of history that are wholly over. Whoever keeps a copy does it too: it is not in the changelog.
+pub fn drop_hours(txn: &mut Txn<'_>, settings: &Settings, now: WallMs) {
     for class in HistoryClass::ALL {
         let kept = match class {
-            HistoryClass::Completed => ctx.settings.history_completed,
-            HistoryClass::Other => ctx.settings.history_failed,
+            HistoryClass::Completed => settings.history_completed,
+            HistoryClass::Other => settings.history_failed,
         };
-        let oldest = HistoryKey::hour_of(WallMs(ctx.now.wall.0.saturating_sub(kept.0)));
+        let oldest = HistoryKey::hour_of(WallMs(now.0.saturating_sub(kept.0)));
         for table in [byte::HISTORY, byte::HISTORY_BY_JOB] {
             let (from, to) = HistoryKey::range_before(table, class, oldest);
-            ctx.txn.drop_range(from, to);
+            txn.drop_range(from, to);
         }
     }
 }
