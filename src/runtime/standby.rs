@@ -195,12 +195,9 @@ impl Copy {
         let (first, end) = high_watermark(&copied.conn, &topic, copied.number)?;
         let known = store.checkpoint()?;
         let next = known.as_ref().map_or(0, |checkpoint| checkpoint.changelog.0);
-        if next > 0 && next < first {
-            let why = format!("it needs offset {next} of {topic}-{}, which begins at {first}", copied.number);
-            return Err(StateError::Rebuild(why).into());
-        }
-        if next > end {
-            // The log was cut. What is here may be all that is left of it: a person has to know.
+        if next > end || next < first {
+            // The log was cut, at its end or at its beginning. What is here may be all that is left of it, and a copy that begins
+            // anew would lack the rows that are gone: a person has to know.
             let (partition, wanted, last) = (copied.number, next, end);
             return Err(KafkaFailure::Lost { topic, partition, wanted, first, last }.into());
         }

@@ -79,7 +79,8 @@ fn share(one: &Server, other: &Server) {
         let disjoint = !first.iter().any(|number| second.contains(number));
         // A newcomer takes some partitions at a time: the last of them has moved.
         let is_over = shares(one) == [4, 4];
-        (disjoint && first.len() + second.len() == POOLS && is_over).then_some(())
+        let is_one_each = first.len() + second.len() == POOLS;
+        (!first.is_empty() && !second.is_empty() && disjoint && is_one_each && is_over).then_some(())
     });
 }
 
