@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::failure::Failure;
 
 /// Orders to end, as they come: the first asks, the second insists.
@@ -19,16 +21,17 @@ impl EndOrders {
         let (sender, orders) = channel();
         let out = sender.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // Before anything else goes on: a signal that comes first would end the process as if nobody listened.
+        let [mut term, mut interrupt, mut hangup] = {
+            let _entered = runtime.enter();
+            [
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::hangup())?,
+            ]
+        };
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             runtime.block_on(async move {
-                use tokio::signal::unix::{SignalKind, signal};
-                let (Ok(mut term), Ok(mut interrupt), Ok(mut hangup)) = (
-                    signal(SignalKind::terminate()),
-                    signal(SignalKind::interrupt()),
-                    signal(SignalKind::hangup()),
-                ) else {
-                    return;
-                };
                 loop {
                     tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {}, _ = hangup.recv() => {} }
                     if out.send(()).is_err() {
