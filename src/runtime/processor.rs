@@ -56,6 +56,7 @@ impl Processor {
         let thread =
             thread::Builder::new().name(format!("processor-{}", partition.number)).spawn(move || {
                 let opened = standby.and_then(Standby::hand_over);
+                fail_point!("standby_promote", opened.is_some());
                 run(&shared, &conn, &stores, &settings, opened);
             })?;
         Ok(Self { partition, thread: Some(thread) })

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use yardmaster_state::{DiskStore, NextOffset, Restore, StateError, Store};
+use yardmaster_state::{DiskStore, NextOffset, Restore, StateError, Store, fail_point};
 use yardmaster_topologies::tables::GridSchema;
 use yardmaster_topologies::time::WallMs;
 
@@ -280,6 +280,7 @@ impl Following<'_> {
                 let value = taken.value.as_deref();
                 if taken.input == CHANGELOG {
                     self.restore.feed(taken.offset, taken.key.as_deref().unwrap_or_default(), value)?;
+                    fail_point!("standby_apply");
                 } else {
                     self.history.take(taken.offset, value)?;
                 }

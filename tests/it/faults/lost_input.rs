@@ -1,17 +1,13 @@
 //! Records that are gone before a server has read them are not passed over: it halts, and says so.
 
-use std::time::Duration;
-
 use nix::sys::signal::Signal;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::config::ClientConfig;
-use rdkafka::{Offset, TopicPartitionList};
 use serde_json::json;
+use yardmaster_checker::end_offsets;
 
 use crate::cluster::{
-    Fleet, FleetOptions, Server, ServerOptions, Topic, Watch, await_some, bootstrap, submit_range,
+    Fleet, FleetOptions, Server, ServerOptions, Topic, Watch, bootstrap, delete_records, submit_range,
 };
+use crate::identity::halted;
 
 #[test]
 fn lost_input_halts() {
@@ -26,25 +22,12 @@ fn lost_input_halts() {
     server.signal(Signal::SIGSTOP);
     // More than one answer of the broker holds: for the rest it has to ask again.
     submit_range(&topic, "p", "lost", 0..3_000, &json!({"command":["true"],"env":{"PAD":"x".repeat(2_000)}}));
-    delete_all(&name);
+    delete_records(&name, 0, end_offsets(&bootstrap(), &name)[0]);
     submit_range(&topic, "p", "after", 0..10, &fields);
     server.signal(Signal::SIGCONT);
-    let halted = || server.log().contains("this partition is halted").then_some(());
-    await_some("the halt", || server.last_words(), halted);
-    assert!(server.log().contains("are gone"), "{}", server.last_words());
-    assert_eq!(server.http.get("/readyz").status, 503);
+    let text = halted(&server, 0, "input_lost");
+    assert!(text.contains("are gone"), "{text}");
     let passed = watch.find(|event| event["id"].as_str().is_some_and(|id| id.starts_with("after")));
     assert!(passed.is_empty(), "it went on behind the gap: {passed:?}");
     drop(fleet);
-}
-
-/// As retention does it, or `kafka-delete-records`.
-fn delete_all(topic: &str) {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", bootstrap()).create().unwrap();
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, 0, Offset::End).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
-    runtime.block_on(admin.delete_records(&list, &options)).unwrap();
 }
