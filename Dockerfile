@@ -15,14 +15,15 @@ ENV CARGO_INCREMENTAL=0
 # takes about 25 minutes on 2 cores, and is built again only when a manifest or the lock file has changed.
 COPY Cargo.toml Cargo.lock ./
 COPY state/Cargo.toml state/
+COPY tests/chaos/Cargo.toml tests/chaos/
 COPY tests/checker/Cargo.toml tests/checker/
 COPY topologies/Cargo.toml topologies/
 COPY xtask/Cargo.toml xtask/
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    mkdir -p src state/src tests/checker/src topologies/src xtask/src \
+    mkdir -p src state/src tests/chaos/src tests/checker/src topologies/src xtask/src \
     && touch src/lib.rs state/src/lib.rs tests/checker/src/lib.rs topologies/src/lib.rs \
     && echo 'fn main() {}' > src/main.rs \
-    && cp src/main.rs xtask/src/main.rs \
+    && cp src/main.rs tests/chaos/src/main.rs && cp src/main.rs xtask/src/main.rs \
     && cargo build --release --locked -p yardmaster --bin yardmaster
 
 # Then our own. Cargo goes by the files' times, and those of a checkout may be older than the empty crates.

@@ -10,7 +10,7 @@ use super::error::EmbeddedError;
 use super::jars::resolve_jars;
 use super::java::find_java;
 use super::process::{Jvm, Process};
-use super::properties::{LogLevel, Ports};
+use super::properties::{LogLevel, Ports, ProxiedListener};
 use super::ready::is_ready;
 use super::storage::Storage;
 
@@ -29,6 +29,8 @@ pub struct BrokerOptions {
     pub data_dir: PathBuf,
     /// The port for clients on 127.0.0.1. `None`, the default: the last start's if it is free, else any free one.
     pub port: Option<u16>,
+    /// Further listeners, for clients behind proxies. Default: none.
+    pub proxied: Vec<ProxiedListener>,
     /// The JVM's largest heap in MiB. Default 512; a benchmark wants 1024.
     pub heap_mb: u32,
     /// What the broker writes to `<data_dir>/broker.log`. Default: warnings and errors.
@@ -45,6 +47,7 @@ impl BrokerOptions {
         Self {
             data_dir: data_dir.into(),
             port: None,
+            proxied: Vec::new(),
             heap_mb: 512,
             log_level: LogLevel::default(),
             start_timeout: Duration::from_secs(120),
@@ -56,7 +59,8 @@ impl BrokerOptions {
 impl fmt::Debug for BrokerOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = formatter.debug_struct("BrokerOptions");
-        text.field("data_dir", &self.data_dir).field("port", &self.port).field("heap_mb", &self.heap_mb);
+        text.field("data_dir", &self.data_dir).field("port", &self.port);
+        text.field("proxied", &self.proxied).field("heap_mb", &self.heap_mb);
         text.field("log_level", &self.log_level)
             .field("start_timeout", &self.start_timeout)
             .finish_non_exhaustive()
@@ -141,7 +145,7 @@ fn launch(
     options: &mut BrokerOptions,
 ) -> Result<Process, EmbeddedError> {
     let started = Instant::now();
-    storage.write_settings(ports)?;
+    storage.write_settings(ports, &options.proxied)?;
     let cluster_id = match storage.cluster_id() {
         Some(id) => id,
         None => {

@@ -17,7 +17,7 @@ mod storage;
 
 pub use broker::{Broker, BrokerOptions};
 pub use error::EmbeddedError;
-pub use properties::LogLevel;
+pub use properties::{LogLevel, ProxiedListener};
 
 /// The version of Apache Kafka that is started; `kafka-pom.xml` names the same one, which a test checks.
 pub const KAFKA_VERSION: &str = "4.2.2";

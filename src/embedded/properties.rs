@@ -32,16 +32,21 @@ pub(super) struct Ports {
     pub(super) controller: u16,
 }
 
+/// A further listener for clients that come through a proxy and must be sent back to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProxiedListener {
+    /// Where the broker listens on 127.0.0.1.
+    pub port: u16,
+    /// The proxy's port on 127.0.0.1, which clients of this listener are told to connect to.
+    pub advertised: u16,
+}
+
 /// Each setting that is not Kafka's default, with the reason.
 const SETTINGS: &[(&str, &str, &str)] = &[
     ("one JVM is the whole cluster", "process.roles", "broker,controller"),
     ("the only node", "node.id", "1"),
     ("the listener that is not for clients", "controller.listener.names", "CONTROLLER"),
-    (
-        "no encryption: nothing leaves loopback",
-        "listener.security.protocol.map",
-        "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    ),
+    ("the broker's own connections never go through a proxy", "inter.broker.listener.name", "PLAINTEXT"),
     ("with one broker nothing can be replicated (default 3)", "offsets.topic.replication.factor", "1"),
     ("likewise (default 3)", "transaction.state.log.replication.factor", "1"),
     ("likewise (default 2)", "transaction.state.log.min.isr", "1"),
@@ -74,15 +79,23 @@ const SETTINGS: &[(&str, &str, &str)] = &[
 ];
 
 /// The whole file. `log_dir` is where the broker keeps its data.
-pub(super) fn server_properties(ports: Ports, log_dir: &Path) -> String {
+pub(super) fn server_properties(ports: Ports, proxied: &[ProxiedListener], log_dir: &Path) -> String {
     let Ports { client, controller } = ports;
     let mut text = String::from("# Written at each start by yardmaster; edits are lost.\n");
-    let listeners = format!("PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}");
-    let advertised = format!("PLAINTEXT://127.0.0.1:{client}");
+    let mut listeners = format!("PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}");
+    let mut advertised = format!("PLAINTEXT://127.0.0.1:{client}");
+    let mut protocols = String::from("PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT");
+    for (number, listener) in proxied.iter().enumerate() {
+        let ProxiedListener { port, advertised: proxy } = listener;
+        listeners.push_str(&format!(",PROXY{number}://127.0.0.1:{port}"));
+        advertised.push_str(&format!(",PROXY{number}://127.0.0.1:{proxy}"));
+        protocols.push_str(&format!(",PROXY{number}:PLAINTEXT"));
+    }
     let voters = format!("1@127.0.0.1:{controller}");
     let log_dir = escape(&log_dir.display().to_string());
     push(&mut text, "loopback only: a broker for trying out has no password", "listeners", &listeners);
     push(&mut text, "what clients are told to connect to", "advertised.listeners", &advertised);
+    push(&mut text, "no encryption: nothing leaves loopback", "listener.security.protocol.map", &protocols);
     push(
         &mut text,
         "a fixed quorum of one, so that its port may change",
@@ -111,7 +124,7 @@ mod tests {
     use super::*;
 
     fn sample() -> String {
-        server_properties(Ports { client: 19092, controller: 19093 }, Path::new("/data/kafka"))
+        server_properties(Ports { client: 19092, controller: 19093 }, &[], Path::new("/data/kafka"))
     }
 
     #[test]
@@ -121,6 +134,16 @@ mod tests {
         assert!(text.contains("\nadvertised.listeners=PLAINTEXT://127.0.0.1:19092\n"));
         assert!(text.contains("\ncontroller.quorum.voters=1@127.0.0.1:19093\n"));
         assert!(!text.contains("0.0.0.0"));
+    }
+
+    #[test]
+    fn a_proxied_listener_sends_its_clients_to_the_proxy() {
+        let ports = Ports { client: 19092, controller: 19093 };
+        let proxied = [ProxiedListener { port: 19094, advertised: 19095 }];
+        let text = server_properties(ports, &proxied, Path::new("/data/kafka"));
+        assert!(text.contains("CONTROLLER://127.0.0.1:19093,PROXY0://127.0.0.1:19094\n"), "{text}");
+        assert!(text.contains("PLAINTEXT://127.0.0.1:19092,PROXY0://127.0.0.1:19095\n"), "{text}");
+        assert!(text.contains("CONTROLLER:PLAINTEXT,PROXY0:PLAINTEXT\n"), "{text}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use super::error::{EmbeddedError, last_lines};
 use super::jars::remove_dir;
 use super::process::Jvm;
-use super::properties::{Ports, server_properties};
+use super::properties::{Ports, ProxiedListener, server_properties};
 
 const LOG4J2: &str = include_str!("log4j2.properties");
 
@@ -93,9 +93,13 @@ impl Storage {
     }
 
     /// Writes what the broker reads at its start, and remembers the ports.
-    pub(super) fn write_settings(&self, ports: Ports) -> Result<(), EmbeddedError> {
+    pub(super) fn write_settings(
+        &self,
+        ports: Ports,
+        proxied: &[ProxiedListener],
+    ) -> Result<(), EmbeddedError> {
         write(&self.log4j2_path(), LOG4J2)?;
-        write(&self.properties_path(), &server_properties(ports, &self.dir.join("kafka")))?;
+        write(&self.properties_path(), &server_properties(ports, proxied, &self.dir.join("kafka")))?;
         write(&self.dir.join("ports"), &format!("{} {}\n", ports.client, ports.controller))
     }
 
@@ -212,7 +216,7 @@ mod tests {
         let storage = Storage::open(dir.path()).expect("a storage");
         let first = storage.choose_ports(None).expect("ports");
         assert_ne!(first.client, first.controller);
-        storage.write_settings(first).expect("settings");
+        storage.write_settings(first, &[]).expect("settings");
         assert_eq!(storage.choose_ports(None).expect("ports"), first);
     }
 

@@ -221,7 +221,10 @@ impl Topics {
     }
 
     /// The number of partitions; None when there is no such topic. Waits for leaders.
-    fn partitions(&self, name: &str) -> Result<Option<i32>> {
+    ///
+    /// # Errors
+    /// `Unreachable`.
+    pub fn partitions(&self, name: &str) -> Result<Option<i32>> {
         let doing = format!("looking for topic {name}");
         let deadline = Instant::now() + PATIENCE;
         loop {

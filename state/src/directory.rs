@@ -110,6 +110,12 @@ impl StateDirectory {
         state_dir.join(&marker.namespace).join(marker.partition.to_string())
     }
 
+    /// Where the store of a partition is, for those who only read it.
+    #[must_use]
+    pub fn store_of(state_dir: &Path, namespace: &str, partition: u32) -> PathBuf {
+        state_dir.join(namespace).join(partition.to_string()).join(STORE)
+    }
+
     /// The directory.
     #[must_use]
     pub fn path(&self) -> &Path {

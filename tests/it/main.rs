@@ -35,5 +35,6 @@ mod tasks;
 mod tidy;
 mod top;
 mod traces;
+mod verify;
 mod windows;
 mod workers;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use yardmaster_state::StateError;
 
 use crate::id::{Attempt, Incarnation, JobId, MessageSeq, Pool, RequestId, TaskId, Token, WorkerName};
 use crate::settings::Settings;
@@ -209,4 +210,40 @@ impl Local {
             | Self::ReplyLost { .. } => false,
         }
     }
+}
+
+/// The version byte of local events in a batch record.
+const LOCAL_VERSION: u8 = 1;
+
+/// Local events as a batch record holds them; nothing when there were none.
+#[must_use]
+pub fn encode_local(local: &[Local]) -> Vec<u8> {
+    if local.is_empty() { Vec::new() } else { yardmaster_state::encode(LOCAL_VERSION, &local.to_vec()) }
+}
+
+/// As [`encode_local`] for a topic that many may read: with zeros where the secret of the tokens stands.
+#[must_use]
+pub fn encode_local_blanked(local: &[Local]) -> Vec<u8> {
+    let blank = |event: &Local| match event {
+        Local::Configured(settings) => {
+            Local::Configured(Box::new(Settings { secret: [0; 32], ..settings.as_ref().clone() }))
+        }
+        Local::ChannelReady { .. }
+        | Local::ChannelLost { .. }
+        | Local::ReplyReady { .. }
+        | Local::ReplyLost { .. }
+        | Local::DataLossAccepted { .. } => event.clone(),
+    };
+    encode_local(&local.iter().map(blank).collect::<Vec<_>>())
+}
+
+/// The local events in these bytes.
+///
+/// # Errors
+/// As [`yardmaster_state::decode`].
+pub fn decode_local(bytes: &[u8]) -> Result<Vec<Local>, StateError> {
+    if bytes.is_empty() {
+        return Ok(Vec::new());
+    }
+    yardmaster_state::decode(LOCAL_VERSION, bytes).map(|(_, local)| local)
 }

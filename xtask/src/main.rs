@@ -26,6 +26,7 @@ usage: cargo xtask CHORE [ARGUMENTS]
   dev [...]    build the program and run `yardmaster dev`
   kafka [...]  build the program and run `yardmaster kafka`
   bench [...]  build the program, measure it and its peers, write docs/benchmarks.md
+  chaos [...]  break the program in every way that is known: --list shows the ways
   lint         format, clippy, tidy
   mutants [M]  show that the tests find each mistake that a server can be told to make
   test         everything that CI runs";
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     let outcome = match chore.as_str() {
         "demo" | "dev" | "kafka" => program::run_program(&chore, &rest),
         "bench" => bench::run_bench(&rest),
+        "chaos" => program::run_chaos(&rest),
         "lint" => lint::run_lint(),
         "mutants" => mutants::run_mutants(&rest),
         "test" => test::run_test(),

@@ -1,4 +1,4 @@
-//! `demo`, `dev` and `kafka`: builds the program, then becomes it, with the arguments passed through.
+//! `demo`, `dev`, `kafka` and `chaos`: builds the program, then becomes it, with the arguments passed through.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::cargo::{announce_cold_build, cargo, run, target_dir};
+use crate::cargo::{announce_cold_build, cargo, root, run, target_dir};
 
 /// Builds `yardmaster` and replaces this process with `yardmaster CHORE ARGUMENTS`.
 pub(crate) fn run_program(chore: &str, arguments: &[String]) -> Result<()> {
@@ -20,6 +20,21 @@ pub(crate) fn run_program(chore: &str, arguments: &[String]) -> Result<()> {
 /// Builds the program with failpoints and mutants, and puts it beside the one without, which it must not replace.
 pub(crate) fn chaos_program() -> Result<PathBuf> {
     run(&mut cargo("build --release -p yardmaster --bin yardmaster --features chaos"))?;
+    set_aside()
+}
+
+/// Builds that and the harness, both with the feature so that the library is built once, and becomes the harness.
+pub(crate) fn run_chaos(arguments: &[String]) -> Result<()> {
+    announce_cold_build();
+    run(&mut cargo("build --release -p yardmaster -p yardmaster-chaos --bins --features yardmaster/chaos"))?;
+    let program = set_aside()?;
+    let harness = target_dir().join("release").join("chaos-harness");
+    let error =
+        Command::new(&harness).arg("--root").arg(root()).arg("--program").arg(program).args(arguments).exec();
+    Err(error).with_context(|| format!("could not run {}", harness.display()))
+}
+
+fn set_aside() -> Result<PathBuf> {
     let built = target_dir().join("release").join("yardmaster");
     let chaos = built.with_file_name("yardmaster-chaos");
     // A link would follow the next build.

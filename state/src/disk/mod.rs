@@ -6,6 +6,7 @@
 mod failure;
 mod figures;
 mod options;
+mod read_only;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

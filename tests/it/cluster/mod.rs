@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub(crate) use admin::{add_partitions, configure_broker, configure_topic, create_topic, delete_records};
 pub(crate) use broker::{Topic, bootstrap, fresh_namespace, produce, reader, run_dir};
 pub(crate) use commands::{cancel, submit, submit_range};
-pub(crate) use http::Http;
+pub(crate) use http::{Answer, Http};
 pub(crate) use rng::Rng;
 pub(crate) use server::{Server, ServerOptions, free_port, guarded_program, program};
 pub(crate) use watch::Watch;
