@@ -9,7 +9,9 @@ use rdkafka::admin::{
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 
-use super::bootstrap;
+use yardmaster::kafka::{Connection, Topics};
+
+use super::{await_some, bootstrap};
 
 fn admin() -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", bootstrap()).create().expect("a client's settings")
@@ -36,9 +38,15 @@ pub(crate) fn add_partitions(topic: &str, count: usize) {
     added.into_iter().for_each(|topic| drop(topic.unwrap()));
 }
 
-/// Sets the whole configuration of a topic.
+/// Sets the whole configuration of a topic, and waits until it is in force.
 pub(crate) fn configure_topic(topic: &str, config: &[(&str, &str)]) {
     configure(ResourceSpecifier::Topic(topic), config);
+    let topics = Topics::new(&Connection::new(bootstrap())).unwrap();
+    await_some("the topic's configuration", String::new, || {
+        let found = topics.settings(topic).ok()?;
+        let is_set = |(key, value): &(&str, &str)| found.get(*key).is_some_and(|found| found == value);
+        config.iter().all(is_set).then_some(())
+    });
 }
 
 /// Sets the whole dynamic configuration of the broker.
@@ -55,10 +63,17 @@ fn configure(resource: ResourceSpecifier<'_>, config: &[(&str, &str)]) {
     altered.into_iter().for_each(|resource| drop(resource.unwrap()));
 }
 
-/// Deletes a partition's records before an offset, as retention does.
+/// Deletes a partition's records before an offset, as retention does. Waits until the broker does it.
 pub(crate) fn delete_records(topic: &str, partition: i32, before: i64) {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, partition, rdkafka::Offset::Offset(before)).unwrap();
-    let deleted = wait(admin().delete_records(&list, &AdminOptions::new())).unwrap();
-    deleted.elements().iter().for_each(|place| place.error().unwrap());
+    let admin = admin();
+    await_some(
+        "the end of the records",
+        || format!("{topic}-{partition} before {before}"),
+        || {
+            let deleted = wait(admin.delete_records(&list, &AdminOptions::new())).ok()?;
+            deleted.elements().iter().all(|place| place.error().is_ok()).then_some(())
+        },
+    );
 }
