@@ -13,6 +13,7 @@ pub mod logs;
 pub mod metrics;
 pub mod runtime;
 mod trace;
+pub mod verify;
 pub mod worker;
 
 /// Ids, tasks and reports: what a [`worker::Handler`] gets and what [`worker::WorkerOptions`] are made of.

@@ -71,6 +71,16 @@ impl From<KafkaFailure> for Failure {
     }
 }
 
+impl From<crate::verify::VerifyError> for Failure {
+    fn from(error: crate::verify::VerifyError) -> Self {
+        match error {
+            crate::verify::VerifyError::Kafka(failure) => failure.into(),
+            crate::verify::VerifyError::State(error) => Self::Incomplete(error.to_string()),
+            crate::verify::VerifyError::Refused(why) => Self::Usage(why),
+        }
+    }
+}
+
 impl From<crate::worker::LinkError> for Failure {
     fn from(error: crate::worker::LinkError) -> Self {
         Self::Incomplete(error.to_string())

@@ -33,6 +33,7 @@ mod table;
 mod task;
 mod top;
 mod topology;
+mod verify;
 mod wait;
 mod worker;
 
@@ -97,6 +98,8 @@ enum Command {
     Topology(topology::Arguments),
     /// Check or create the topics of a namespace.
     Topics(topology::TopicsArguments),
+    /// Audit the state: is it what the changelog says, and is that what the inputs come to?
+    Verify(verify::Arguments),
     /// The configuration.
     Config(config_show::Arguments),
     /// See it work: broker, server, two workers and a real job.
@@ -189,6 +192,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Health(arguments) => health::run(&arguments),
         Command::Topology(arguments) => topology::run(&arguments),
         Command::Topics(arguments) => topology::run_topics(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
         Command::Config(arguments) => config_show::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

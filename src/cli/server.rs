@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::http;
 use crate::kafka::open_calls;
 use crate::logs;
-use crate::runtime::Server;
+use crate::runtime::{DataLoss, Server};
 use crate::trace;
 
 /// A graceful stop ends what is open, commits and hands over; all of it together must not take longer than 10 s, whatever
@@ -70,6 +70,9 @@ pub(crate) struct ConfigArgs {
 pub(crate) struct Arguments {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Go on behind input records that are gone, TOPIC:PARTITION:FROM-TO exactly as the halted server printed it: once.
+    #[arg(long, value_name = "TOPIC:PARTITION:FROM-TO")]
+    accept_data_loss: Vec<DataLoss>,
     /// End when stdin ends.
     #[arg(long, hide = true)]
     follow_stdin: bool,
@@ -104,7 +107,8 @@ impl ConfigArgs {
 
 /// Until SIGTERM or Ctrl-C; a second one insists.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    let config = arguments.config.load()?;
+    let mut config = arguments.config.load()?;
+    config.accepted_losses.clone_from(&arguments.accept_data_loss);
     trace::start(&config.otel_endpoint, "server", &config.instance_id)?;
     let orders = EndOrders::listen()?;
     if arguments.follow_stdin {

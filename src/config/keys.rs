@@ -178,6 +178,18 @@ pub const KEYS: &[Key] = &[
     key!("store.cache_bytes", "268435456", "block cache of all stores together", |c, v| c
         .store_cache_bytes =
         number(v, 1_048_576, 1_099_511_627_776)?),
+    key!(
+        "state.free_bytes_min",
+        "67108864",
+        "bytes that stay free on the disk of state_dir: below it, partitions stop before their next batch until there is space; 0 for none",
+        |c, v| c.free_bytes_min = number(v, 0, 1_099_511_627_776)?
+    ),
+    key!(
+        "changelog.delete_retention_min",
+        "24h",
+        "least delete.retention.ms of the changelog topic; a store that was away for half of it is rebuilt",
+        |c, v| c.deletes_kept_min = millis(v)?.as_duration()
+    ),
     limit!(
         "limits.payload_bytes_max",
         "65536",

@@ -18,6 +18,7 @@ use yardmaster_topologies::time::Millis;
 
 use crate::http::Peers;
 use crate::logs::LogFormat;
+use crate::runtime::DataLoss;
 
 /// How long the topic of events is kept; see `runtime/names.rs`.
 const EVENTS_KEPT: Duration = Duration::from_secs(8 * 86_400);
@@ -113,6 +114,12 @@ pub struct Config {
     pub batch_bytes_max: usize,
     /// `store.cache_bytes`.
     pub store_cache_bytes: usize,
+    /// `changelog.delete_retention_min`.
+    pub deletes_kept_min: Duration,
+    /// `state.free_bytes_min`.
+    pub free_bytes_min: u64,
+    /// Losses of input records that a person has accepted for this start (`--accept-data-loss`).
+    pub accepted_losses: Vec<DataLoss>,
     /// What decisions depend on; the secret is made by the processor.
     pub settings: Settings,
 }
@@ -311,6 +318,9 @@ impl Config {
             batch_records_max: 0,
             batch_bytes_max: 0,
             store_cache_bytes: 0,
+            deletes_kept_min: Duration::ZERO,
+            free_bytes_min: 0,
+            accepted_losses: Vec::new(),
             settings: Settings {
                 secret: [0; 32],
                 heartbeat: zero,

@@ -1,24 +1,22 @@
 //! One task by its id alone, looked for in all pools of all instances.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderMap, Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use yardmaster_state::StoreRead;
 use yardmaster_topologies::id::{Pool, TaskId};
 
-use super::ask::{Question, is_passed_on};
-use super::gather::{Missing, Part, about, gather, take_partial};
+use super::collect::{Collected, Terms, Whole, collect};
+use super::gather::Part;
 use super::locate::{min_position, moving, read};
 use super::lookup::{Horizon, find};
 use super::params::{Params, decoded, path_name, task_href};
-use super::parts::{App, partition_of};
+use super::parts::{App, OwnedPartition, partition_of};
 use super::pools::pools_of;
-use super::position::Token;
 use super::problem::{Answer, Problem};
 use super::task_view::TaskDetail;
 use super::views::{Verbatim, verbatim};
@@ -36,8 +34,10 @@ struct Match {
 }
 
 /// What was found: the tasks of this id, and the whole of one of them, if that was told.
-#[derive(Default)]
 struct Hits {
+    id: TaskId,
+    horizon: Horizon,
+    partitions: i32,
     matches: Vec<Match>,
     shown: Option<Verbatim>,
 }
@@ -56,6 +56,7 @@ struct Other {
 #[utoipa::path(
     get, path = "/v1/tasks/{id}", tag = "tasks",
     params(("id" = String, Path), ("min_position" = Option<String>, Query),
+        ("stale" = Option<String>, Query, description = "`ok`: copies may tell of what their owners don't"),
         ("partial" = Option<String>, Query, description = "`ok`: what can't be had now need not be looked into")),
     responses((status = 200, body = TaskDetail), (status = 400, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem, description = "Several pools have it: see `matches`"), (status = 503, body = Problem))
@@ -69,7 +70,7 @@ pub(crate) async fn anywhere(
     let raw = uri.path().strip_prefix("/v1/tasks/").unwrap_or_default();
     let id = path_name("id", &decoded("id", raw)?, TaskId::parse)?;
     let token = min_position(&mut params)?;
-    let is_partial_ok = take_partial(&mut params)?;
+    let terms = Terms::take(&app, &uri, &headers, &mut params)?;
     params.finish()?;
     if token.partitions().any(|partition| !(0..app.parts.registry.partitions()).contains(&partition)) {
         return Err(Problem::bad_field(
@@ -78,71 +79,62 @@ pub(crate) async fn anywhere(
         )
         .remedy("leave it out, or send a position that this namespace gave out"));
     }
-    let (mut hits, here) = hits_here(&app, &id, &token).await?;
-    if is_passed_on(&headers) {
-        return Ok(about(&here, hits.answer(&app, &id, &Missing::default(), true)));
-    }
-    let question = Question::new(&app, &Method::GET, &uri, &headers, Bytes::new());
-    let gathered = gather(&app, &here, question).await;
-    for part in &gathered.parts {
-        hits.take(part, &id, app.parts.registry.partitions())?;
-    }
-    hits.answer(&app, &id, &gathered.missing, is_partial_ok)
-}
-
-/// What the partitions that are here have, and which these are.
-async fn hits_here(app: &App, id: &TaskId, token: &Token) -> Answer<(Hits, BTreeSet<i32>)> {
     let horizon = Horizon::of(&app.parts.settings);
-    let (mut hits, mut here) = (Hits::default(), BTreeSet::new());
-    for owned in app.parts.registry.owned() {
-        token.wait(&owned).await?;
-        let (wanted, partition) = (id.clone(), owned.clone());
-        let found = read(&owned, move |view| find_in_all(view, &wanted, horizon, &|| partition.is_closed()));
-        for (pool, detail) in found.await? {
-            hits.matches.push(Match::new(&pool, id, detail.task.state));
-            hits.shown = verbatim(&detail);
-        }
-        here.insert(owned.partition);
-    }
-    Ok((hits, here))
+    let partitions = app.parts.registry.partitions();
+    let mut hits = Hits { id, horizon, partitions, matches: Vec::new(), shown: None };
+    let collected = collect(&app, &terms, &token, &mut hits).await?;
+    Ok(collected.mark(hits.answer(&collected)))
 }
 
-impl Hits {
-    /// Takes in what another instance has found in partitions that it has.
-    fn take(&mut self, part: &Part, id: &TaskId, partitions: i32) -> Answer<()> {
+impl Whole for Hits {
+    async fn read(&mut self, owned: &Arc<OwnedPartition>) -> Answer<()> {
+        let (id, horizon, partition) = (self.id.clone(), self.horizon, Arc::clone(owned));
+        let found = read(owned, move |view| find_in_all(view, &id, horizon, &|| partition.is_closed()));
+        for (pool, detail) in found.await? {
+            self.matches.push(Match::new(&pool, &self.id, detail.task.state));
+            self.shown = verbatim(&detail);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, part: &Part) -> Answer<()> {
         let strange = |_| Problem::internal("the answer of another instance can't be read");
         if part.status == StatusCode::NOT_FOUND {
             return Ok(());
         }
         let shown: Verbatim = serde_json::from_slice(&part.body).map_err(strange)?;
         let other: Other = serde_json::from_str(shown.get()).map_err(strange)?;
-        let is_its = |pool: &str| {
-            Pool::parse(pool).ok().filter(|pool| part.partitions.contains(&partition_of(pool, partitions)))
-        };
-        if let (Some(pool), Some(state)) = (other.pool, other.state)
-            && let Some(pool) = is_its(&pool)
+        let is_its = |pool: &Pool| part.partitions.contains(&partition_of(pool, self.partitions));
+        let pool = |name: &str| Pool::parse(name).ok().filter(is_its);
+        if let (Some(name), Some(state)) = (other.pool, other.state)
+            && let Some(pool) = pool(&name)
         {
-            self.matches.push(Match::new(&pool, id, &state));
+            self.matches.push(Match::new(&pool, &self.id, &state));
             self.shown = Some(shown);
         }
-        self.matches.extend(other.matches.into_iter().filter(|found| is_its(&found.pool).is_some()));
+        self.matches.extend(other.matches.into_iter().filter(|found| pool(&found.pool).is_some()));
         Ok(())
     }
+}
 
+impl Hits {
     /// The one task; which there are; or why it is not known.
-    fn answer(self, app: &App, id: &TaskId, missing: &Missing, is_partial_ok: bool) -> Answer<Response> {
-        if self.matches.len() > 1 {
-            let detail = format!("{} pools have a task {id}", self.matches.len());
-            let problem = Problem::new(StatusCode::CONFLICT, "ambiguous", "Several pools have it", detail);
-            return Err(problem.with("matches", self.matches).remedy("ask for /v1/pools/{pool}/tasks/{id}"));
-        }
-        let found = self.shown.filter(|_| self.matches.len() == 1);
-        if found.is_none() || !is_partial_ok {
-            missing.must_be_none(&format!("the search for task {id}"))?;
-        }
-        match found {
-            Some(shown) => Ok((missing.header(), Json(shown)).into_response()),
-            None => Err(Horizon::of(&app.parts.settings).not_found(&format!("task {id}"))),
+    fn answer(self, collected: &Collected) -> Answer<Json<Verbatim>> {
+        let what = format!("the search for task {}", self.id);
+        match (self.matches.len(), self.shown) {
+            (0, _) => {
+                collected.must_be_searched(&what)?;
+                Err(self.horizon.not_found(&format!("task {}", self.id)))
+            }
+            (1, Some(shown)) => collected.must_be_whole(&what).map(|()| Json(shown)),
+            // Another instance has told of several, of which it has one only.
+            (1, None) => Err(moving(&format!("the pool of task {}", self.id))),
+            (several, _) => {
+                let detail = format!("{several} pools have a task {}", self.id);
+                let title = "Several pools have it";
+                let problem = Problem::new(StatusCode::CONFLICT, "ambiguous", title, detail);
+                Err(problem.with("matches", self.matches).remedy("ask for /v1/pools/{pool}/tasks/{id}"))
+            }
         }
     }
 }

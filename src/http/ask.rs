@@ -33,6 +33,7 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 const HEADERS: [&str; 5] = ["accept", "content-type", "traceparent", "tracestate", "user-agent"];
 
 /// A request as it is passed on.
+#[derive(Clone)]
 pub(crate) struct Question {
     method: Method,
     path: String,
@@ -86,6 +87,13 @@ impl Question {
     /// The same, of a request that waits itself.
     pub(crate) fn waiting(self, wait: Duration) -> Self {
         Self { patience: self.patience + wait, ..self }
+    }
+
+    /// The same, about these partitions.
+    pub(crate) fn about(&self, partitions: &BTreeSet<i32>) -> Self {
+        let mut question = self.clone();
+        question.headers.insert(PARTITIONS, partitions_value(partitions));
+        question
     }
 
     fn request(&self, authority: &str) -> Result<Request<Body>, Unheard> {
@@ -183,8 +191,8 @@ impl Unheard {
     }
 }
 
-/// The header that says which partitions an answer to [`PASSED_ON`] is about.
-pub(crate) const COVERED: HeaderName = HeaderName::from_static("yardmaster-partitions");
+/// The header that says which partitions are wanted of another instance, and which ones its answer is about.
+pub(crate) const PARTITIONS: HeaderName = HeaderName::from_static("yardmaster-partitions");
 
 /// Whether another instance passed it on.
 pub(crate) fn is_passed_on(headers: &HeaderMap) -> bool {
@@ -197,8 +205,8 @@ pub(crate) fn partitions_value(partitions: &BTreeSet<i32>) -> HeaderValue {
     HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// The partitions in [`COVERED`].
-pub(crate) fn covered(headers: &HeaderMap) -> BTreeSet<i32> {
-    let text = headers.get(COVERED).and_then(|value| value.to_str().ok()).unwrap_or_default();
+/// The partitions in [`PARTITIONS`].
+pub(crate) fn partitions_of(headers: &HeaderMap) -> BTreeSet<i32> {
+    let text = headers.get(PARTITIONS).and_then(|value| value.to_str().ok()).unwrap_or_default();
     text.split(',').filter_map(|number| number.parse().ok()).collect()
 }

@@ -1,23 +1,20 @@
-//! One answer out of those of all instances: each says what it has and which partitions that is about, and what no answer
-//! is about is missing, never passed over.
+//! Asking several instances: each says which partitions its answer is about, and what no answer is about is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use super::ask::{COVERED, Question, ask, covered, partitions_value};
-use super::params::Params;
+use super::ask::{Question, ask, partitions_of};
 use super::parts::App;
 use super::problem::{Answer, Problem};
+use super::stale::Lag;
 
 /// Instances that are asked at once.
 const AT_ONCE: usize = 8;
@@ -35,13 +32,8 @@ pub(crate) struct Part {
     pub(crate) body: Bytes,
     /// The partitions that it was asked for and has spoken about.
     pub(crate) partitions: BTreeSet<i32>,
-}
-
-/// What all of them have said.
-#[derive(Default)]
-pub(crate) struct Gathered {
-    pub(crate) parts: Vec<Part>,
-    pub(crate) missing: Missing,
+    /// How far behind the copies are that it has read.
+    pub(crate) lag: Option<Lag>,
 }
 
 /// The partitions that an answer is not about.
@@ -60,61 +52,32 @@ pub(crate) struct Elsewhere {
     url: String,
 }
 
-/// Names the partitions that an answer with `partial=ok` is not about.
-pub(crate) const MISSING: HeaderName = HeaderName::from_static("yardmaster-missing-partitions");
-
-/// Whether an answer may have parts missing: `partial=ok`.
-pub(crate) fn take_partial(params: &mut Params) -> Answer<bool> {
-    match params.one("partial")?.as_deref() {
-        None => Ok(false),
-        Some("ok") => Ok(true),
-        Some(_) => Err(Problem::bad_field("partial", "`partial` can only be `ok`")
-            .remedy("leave it out, or set it to `ok`")),
-    }
-}
-
-/// What is not here, as long as nobody has answered.
-pub(crate) fn not_here(app: &App, here: &BTreeSet<i32>) -> Missing {
-    let registry = &app.parts.registry;
-    let mut missing = Missing::default();
-    let owners = registry.elsewhere();
-    for partition in (0..registry.partitions()).filter(|partition| !here.contains(partition)) {
-        match owners.get(&partition) {
-            Some(owner) => {
-                missing.elsewhere.insert(partition, (owner.clone(), "it has not answered".to_owned()));
-            }
-            None => {
-                missing.moving.insert(partition);
-            }
-        }
-    }
-    missing
-}
-
-/// Asks all owners of what is not `here`, side by side.
-pub(crate) async fn gather(app: &App, here: &BTreeSet<i32>, question: Question) -> Gathered {
-    let mut gathered = Gathered { parts: Vec::new(), missing: not_here(app, here) };
-    let mut by_owner: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
-    for (partition, (owner, _)) in &gathered.missing.elsewhere {
-        by_owner.entry(owner.clone()).or_default().insert(*partition);
-    }
-    let question = Arc::new(question);
-    let (mut waiting, mut asking) = (by_owner.into_iter(), JoinSet::new());
+/// Asks instances for the partitions of which they are the best place, side by side. What has been told is not missing then.
+pub(crate) async fn ask_each(
+    app: &App,
+    places: BTreeMap<String, BTreeSet<i32>>,
+    question: &Question,
+    missing: &mut Missing,
+) -> Vec<Part> {
+    let (mut waiting, mut asking, mut parts) = (places.into_iter(), JoinSet::new(), Vec::new());
     loop {
         while asking.len() < AT_ONCE
-            && let Some((owner, wanted)) = waiting.next()
+            && let Some((place, wanted)) = waiting.next()
         {
-            let (app, question) = (App::clone(app), Arc::clone(&question));
+            let (app, question) = (App::clone(app), question.about(&wanted));
             asking.spawn(async move {
-                let part = part(&app, &owner, &wanted, &question).await;
-                (wanted, part)
+                let part = part(&app, &place, &wanted, &question).await;
+                (place, wanted, part)
             });
         }
         match asking.join_next().await {
-            Some(Ok((wanted, part))) => gathered.add(&wanted, part),
+            Some(Ok((place, wanted, part))) => {
+                missing.hear(&place, &wanted, &part);
+                parts.extend(part);
+            }
             // What it was about stays missing.
             Some(Err(error)) => tracing::error!(%error, "asking another instance failed"),
-            None => return gathered,
+            None => return parts,
         }
     }
 }
@@ -131,26 +94,58 @@ async fn part(app: &App, owner: &str, wanted: &BTreeSet<i32>, question: &Questio
         let detail = problem.get("detail").and_then(Value::as_str).unwrap_or_default();
         return Err(format!("it answers with {}: {detail}", head.status.as_u16()));
     }
-    let partitions: BTreeSet<i32> = covered(&head.headers).intersection(wanted).copied().collect();
-    Ok(Part { status: head.status, body, partitions })
-}
-
-impl Gathered {
-    fn add(&mut self, wanted: &BTreeSet<i32>, part: Result<Part, String>) {
-        let why = part.as_ref().err().map_or("it has given it away", String::as_str);
-        let has = |partition: &i32| part.as_ref().is_ok_and(|part| part.partitions.contains(partition));
-        for partition in wanted {
-            if has(partition) {
-                self.missing.elsewhere.remove(partition);
-            } else if let Some((_, said)) = self.missing.elsewhere.get_mut(partition) {
-                why.clone_into(said);
-            }
-        }
-        self.parts.extend(part);
-    }
+    let partitions: BTreeSet<i32> = partitions_of(&head.headers).intersection(wanted).copied().collect();
+    Ok(Part { status: head.status, body, partitions, lag: Lag::told(&head.headers) })
 }
 
 impl Missing {
+    /// What is not here, as long as nobody has answered.
+    pub(crate) fn beside(here: &BTreeSet<i32>, app: &App) -> Self {
+        let registry = &app.parts.registry;
+        let (mut missing, owners) = (Self::default(), registry.elsewhere());
+        for partition in (0..registry.partitions()).filter(|partition| !here.contains(partition)) {
+            match owners.get(&partition) {
+                Some(owner) => {
+                    let unasked = (owner.clone(), "it has not answered".to_owned());
+                    missing.elsewhere.insert(partition, unasked);
+                }
+                None => {
+                    missing.moving.insert(partition);
+                }
+            }
+        }
+        missing
+    }
+
+    /// The owners of what is missing, as far as there are any.
+    pub(crate) fn owners(&self) -> BTreeMap<String, BTreeSet<i32>> {
+        let mut owners: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
+        for (partition, (owner, _)) in &self.elsewhere {
+            owners.entry(owner.clone()).or_default().insert(*partition);
+        }
+        owners
+    }
+
+    /// It has been told of a partition.
+    pub(crate) fn remove(&mut self, partition: i32) {
+        self.elsewhere.remove(&partition);
+        self.moving.remove(&partition);
+    }
+
+    /// What an instance has said about what was wanted of it.
+    fn hear(&mut self, place: &str, wanted: &BTreeSet<i32>, part: &Result<Part, String>) {
+        let why = part.as_ref().err().map_or("it has given it away", String::as_str);
+        for partition in wanted {
+            if part.as_ref().is_ok_and(|part| part.partitions.contains(partition)) {
+                self.remove(*partition);
+            } else if let Some((owner, said)) = self.elsewhere.get_mut(partition)
+                && owner == place
+            {
+                why.clone_into(said);
+            }
+        }
+    }
+
     /// Refuses an answer that would not be whole.
     pub(crate) fn must_be_none(&self, what: &str) -> Answer<()> {
         if let Some((partition, (owner, why))) = self.elsewhere.first_key_value() {
@@ -169,27 +164,22 @@ impl Missing {
         Err(Problem::later("moving", detail).with("missing", self.all()))
     }
 
-    /// Names them in an answer that is not whole.
-    pub(crate) fn header(&self) -> Option<[(HeaderName, HeaderValue); 1]> {
-        let missing = self.all();
-        (!missing.is_empty()).then(|| [(MISSING, partitions_value(&missing))])
+    /// Whether a partition is.
+    pub(crate) fn has(&self, partition: i32) -> bool {
+        self.elsewhere.contains_key(&partition) || self.moving.contains(&partition)
     }
 
     /// All of them.
-    fn all(&self) -> BTreeSet<i32> {
+    pub(crate) fn all(&self) -> BTreeSet<i32> {
         self.elsewhere.keys().chain(&self.moving).copied().collect()
     }
 
     /// Those of others, and those of nobody.
-    pub(crate) fn split(self) -> (Vec<Elsewhere>, Vec<i32>) {
-        let elsewhere = self.elsewhere.into_iter().map(|(partition, (url, _))| Elsewhere { partition, url });
-        (elsewhere.collect(), self.moving.into_iter().collect())
+    pub(crate) fn split(&self) -> (Vec<Elsewhere>, Vec<i32>) {
+        let view = |(partition, (url, _)): (&i32, &(String, String))| Elsewhere {
+            partition: *partition,
+            url: url.clone(),
+        };
+        (self.elsewhere.iter().map(view).collect(), self.moving.iter().copied().collect())
     }
-}
-
-/// An answer that says which partitions it is about.
-pub(crate) fn about(partitions: &BTreeSet<i32>, answer: impl IntoResponse) -> Response {
-    let mut response = answer.into_response();
-    response.headers_mut().insert(COVERED, partitions_value(partitions));
-    response
 }

@@ -7,6 +7,7 @@ mod anywhere;
 mod ask;
 mod cancel;
 mod cluster;
+mod collect;
 mod counts;
 mod events;
 mod forward;

@@ -1,24 +1,24 @@
 //! Which pools there are, of all instances.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderMap, Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use yardmaster_state::StoreRead;
 use yardmaster_topologies::id::Pool;
 use yardmaster_topologies::job::Dimension;
 
-use super::ask::{Question, is_passed_on};
+use super::collect::{Terms, Whole, collect};
 use super::counts::numbers_of;
-use super::gather::{Elsewhere, Part, about, gather, not_here, take_partial};
+use super::gather::{Elsewhere, Missing, Part};
 use super::locate::read;
 use super::params::Params;
-use super::parts::{App, in_key_order, pool_after};
+use super::parts::{App, OwnedPartition, in_key_order, pool_after};
+use super::position::Token;
 use super::problem::{Answer, Problem};
 use super::views::{PoolView, Verbatim, verbatim};
 
@@ -52,10 +52,11 @@ struct OtherRow {
 }
 
 /// Rows on their way into a page, each as it is shown.
-#[derive(Default)]
 struct Rows {
     rows: Vec<(Pool, Verbatim)>,
     has_more: bool,
+    after: Option<Pool>,
+    limit: usize,
 }
 
 /// The pools that have rows, behind `after`, by name; and whether there are more.
@@ -78,6 +79,7 @@ pub(crate) fn pools_of(
 #[utoipa::path(
     get, path = "/v1/pools", tag = "pools",
     params(("limit" = Option<u64>, Query), ("cursor" = Option<String>, Query),
+        ("stale" = Option<String>, Query, description = "`ok`: copies may tell of what their owners don't"),
         ("partial" = Option<String>, Query, description = "`ok`: leave out what can't be had now, and say so")),
     responses((status = 200, body = PoolPage), (status = 400, body = Problem), (status = 503, body = Problem))
 )]
@@ -87,35 +89,19 @@ pub(crate) async fn pools(
     headers: HeaderMap,
     mut params: Params,
 ) -> Answer<Response> {
-    let limit = params.limit()?;
-    let after = params.name("cursor", Pool::parse)?;
-    let is_partial_ok = take_partial(&mut params)?;
+    let (limit, after) = (params.limit()?, params.name("cursor", Pool::parse)?);
+    let terms = Terms::take(&app, &uri, &headers, &mut params)?;
     params.finish()?;
-    let (mut rows, here) = rows_here(&app, after.as_ref(), limit).await?;
-    if is_passed_on(&headers) {
-        let (elsewhere, moving) = not_here(&app, &here).split();
-        return Ok(about(&here, Json(rows.page(limit, elsewhere, moving))));
-    }
-    let question = Question::new(&app, &Method::GET, &uri, &headers, Bytes::new());
-    let gathered = gather(&app, &here, question).await;
-    for part in &gathered.parts {
-        rows.take(part)?;
-    }
-    let missing = gathered.missing;
-    if !is_partial_ok {
-        missing.must_be_none("the list of pools")?;
-    }
-    let told = missing.header();
-    let (elsewhere, moving) = missing.split();
-    Ok((told, Json(rows.page(limit, elsewhere, moving))).into_response())
+    let mut rows = Rows { rows: Vec::new(), has_more: false, after, limit };
+    let collected = collect(&app, &terms, &Token::default(), &mut rows).await?;
+    collected.must_be_whole("the list of pools")?;
+    Ok(collected.mark(Json(rows.page(collected.missing()))))
 }
 
-/// The first pools behind `after` of the partitions that are here, and which these are.
-async fn rows_here(app: &App, after: Option<&Pool>, limit: usize) -> Answer<(Rows, BTreeSet<i32>)> {
-    let (mut rows, mut here) = (Rows::default(), BTreeSet::new());
-    for owned in app.parts.registry.owned() {
-        let (partition, after) = (owned.partition, after.cloned());
-        let found = read(&owned, move |view| {
+impl Whole for Rows {
+    async fn read(&mut self, owned: &Arc<OwnedPartition>) -> Answer<()> {
+        let (partition, after, limit) = (owned.partition, self.after.clone(), self.limit);
+        let found = read(owned, move |view| {
             let (pools, more) = pools_of(view, after.as_ref(), limit)?;
             let views = pools.into_iter().map(|pool| {
                 let numbers = numbers_of(view, &pool, Dimension::Pool)?;
@@ -124,23 +110,16 @@ async fn rows_here(app: &App, after: Option<&Pool>, limit: usize) -> Answer<(Row
             Ok((views.collect::<Answer<Vec<_>>>()?, more))
         });
         let (views, has_more) = found.await?;
-        here.insert(partition);
-        rows.has_more |= has_more;
+        self.has_more |= has_more;
         for (pool, view) in views {
             let shown = verbatim(&view).ok_or_else(|| Problem::internal("a pool can't be shown"))?;
-            rows.rows.push((pool, shown));
+            self.rows.push((pool, shown));
         }
+        Ok(())
     }
-    Ok((rows, here))
-}
 
-impl Rows {
-    /// Takes in the page of another instance, as far as it is about partitions that it has.
     fn take(&mut self, part: &Part) -> Answer<()> {
         let strange = || Problem::internal("the list of another instance can't be read");
-        if part.status != StatusCode::OK {
-            return Err(strange());
-        }
         let page: OtherPage = serde_json::from_slice(&part.body).map_err(|_| strange())?;
         self.has_more |= page.next_cursor.is_some();
         for shown in page.pools {
@@ -152,14 +131,17 @@ impl Rows {
         }
         Ok(())
     }
+}
 
+impl Rows {
     /// The first of them.
-    fn page(mut self, limit: usize, elsewhere: Vec<Elsewhere>, moving: Vec<i32>) -> PoolPage {
+    fn page(mut self, missing: &Missing) -> PoolPage {
         self.rows.sort_by_cached_key(|(pool, _)| in_key_order(pool));
-        let has_more = self.has_more || self.rows.len() > limit;
-        self.rows.truncate(limit);
+        let has_more = self.has_more || self.rows.len() > self.limit;
+        self.rows.truncate(self.limit);
         let last = self.rows.last().map(|(pool, _)| pool.to_string());
         let pools = self.rows.into_iter().map(|(_, shown)| shown).collect();
+        let (elsewhere, moving) = missing.split();
         PoolPage { pools, elsewhere, moving, next_cursor: last.filter(|_| has_more) }
     }
 }

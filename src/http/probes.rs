@@ -40,6 +40,17 @@ pub(crate) struct Readiness {
     restoring: Vec<RestoringView>,
     /// Calls of the Kafka client that take longer than they ever should.
     overdue: Vec<OverdueView>,
+    /// Of those that are placed here: what holds them, and the way out.
+    halted: BTreeMap<i32, HaltView>,
+}
+
+/// Why a partition stands still.
+#[derive(Debug, Serialize, ToSchema)]
+struct HaltView {
+    /// topics, directory, too_new, input_lost, changelog_lost, damaged, or no_space.
+    cause: &'static str,
+    /// What was found, what was expected, and what to do.
+    detail: String,
 }
 
 /// A partition that is being restored.
@@ -138,6 +149,10 @@ pub(crate) async fn readyz(State(app): State<App>, stranger: Option<Extension<St
     if stranger.is_some() {
         return (status, Json(Ready { ready })).into_response();
     }
+    let halts = registry.halts().into_iter();
+    let halted = halts
+        .map(|(partition, halt)| (partition, HaltView { cause: halt.cause.name(), detail: halt.text }))
+        .collect();
     let body = Readiness {
         ready,
         following,
@@ -147,6 +162,7 @@ pub(crate) async fn readyz(State(app): State<App>, stranger: Option<Extension<St
         moving,
         restoring: restoring(registry),
         overdue: overdue(),
+        halted,
     };
     (status, Json(body)).into_response()
 }

@@ -1,8 +1,9 @@
 //! `?stale=ok`: a read may be answered by a copy of a partition, which is behind its owner, and says how far.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::http::{HeaderName, HeaderValue, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::Response;
 use tokio::sync::watch;
 use yardmaster_state::NextOffset;
@@ -26,13 +27,13 @@ const STALE_MS: HeaderName = HeaderName::from_static("yardmaster-stale-ms");
 pub(crate) struct Way {
     /// Instances that were asked and are silent, and why.
     silent: Vec<(String, Arc<Unheard>)>,
-    /// How far behind the copy is that was read.
-    lag: Arc<OnceLock<Lag>>,
+    /// How far behind the copies are that were read: the furthest.
+    lag: Arc<Mutex<Option<Lag>>>,
 }
 
 /// How far a copy is behind its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Lag {
+pub(crate) struct Lag {
     records: i64,
     ms: u64,
 }
@@ -54,9 +55,16 @@ impl Way {
         self.silent.len()
     }
 
-    /// Says in the answer how far behind the copy is that it was read from, if it was.
+    /// A copy that is so far behind was read.
+    pub(crate) fn lags(&self, lag: Lag) {
+        let mut furthest = self.lag.lock().unwrap_or_else(PoisonError::into_inner);
+        let so_far = furthest.unwrap_or(lag);
+        *furthest = Some(Lag { records: lag.records.max(so_far.records), ms: lag.ms.max(so_far.ms) });
+    }
+
+    /// Says in the answer how far behind the copies are that it was read from, if it was.
     pub(crate) fn tell(&self, mut response: Response) -> Response {
-        if let Some(lag) = self.lag.get() {
+        if let Some(lag) = *self.lag.lock().unwrap_or_else(PoisonError::into_inner) {
             response.headers_mut().insert(STALE_RECORDS, HeaderValue::from(lag.records));
             response.headers_mut().insert(STALE_MS, HeaderValue::from(lag.ms));
         }
@@ -65,10 +73,52 @@ impl Way {
 }
 
 impl Lag {
+    /// What another instance has said of an answer.
+    pub(crate) fn told(headers: &HeaderMap) -> Option<Self> {
+        let number = |name: &HeaderName| headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
+        let records = i64::try_from(number(&STALE_RECORDS)?).ok()?;
+        Some(Self { records, ms: number(&STALE_MS)? })
+    }
+
     fn of(behind: Behind, now_ms: u64) -> Self {
         let records = behind.end.0.saturating_sub(behind.next.0).max(0);
         Self { records, ms: if records == 0 { 0 } else { now_ms.saturating_sub(behind.wall_ms) } }
     }
+}
+
+/// Whether a copy will do.
+pub(crate) fn take_stale(params: &mut Params) -> Answer<bool> {
+    match params.one("stale")?.as_deref() {
+        None => Ok(false),
+        Some("ok") => Ok(true),
+        Some(_) => {
+            Err(Problem::bad_field("stale", "`stale` can only be `ok`")
+                .remedy("leave it out, or set it to `ok`"))
+        }
+    }
+}
+
+/// The copies of these partitions that are here and have come far enough.
+pub(crate) async fn copies(
+    app: &App,
+    partitions: &BTreeSet<i32>,
+    token: &Token,
+) -> Vec<(Arc<OwnedPartition>, Lag)> {
+    let mut found = Vec::new();
+    for partition in partitions {
+        if let Some(copy) = copy_here(app, *partition) {
+            // One that is not far enough is as good as none.
+            found.extend(read_only(&copy, token).await.ok());
+        }
+    }
+    found
+}
+
+/// The copy of a partition, if one is here that is followed. That of an instance that is cut off may be behind what it has
+/// never heard of.
+fn copy_here(app: &App, partition: i32) -> Option<Arc<StandbyPartition>> {
+    let is_followed = app.parts.registry.is_following(app.parts.instance_timeout);
+    app.parts.registry.standbys().get(partition).filter(|_| is_followed)
 }
 
 /// As [`super::locate::caught_up`]; with `stale=ok` also a copy of the partition: one that is here is taken before an owner
@@ -79,15 +129,7 @@ pub(crate) async fn readable(
     uri: &Uri,
     params: &mut Params,
 ) -> Answer<Arc<OwnedPartition>> {
-    let is_stale_ok = match params.one("stale")?.as_deref() {
-        None => false,
-        Some("ok") => true,
-        Some(_) => {
-            return Err(Problem::bad_field("stale", "`stale` can only be `ok`")
-                .remedy("leave it out, or set it to `ok`"));
-        }
-    };
-    if !is_stale_ok {
+    if !take_stale(params)? {
         return super::locate::caught_up(app, pool, uri, params).await;
     }
     let token = min_position(params)?;
@@ -103,14 +145,10 @@ pub(crate) async fn readable(
     let partition = partition_of(pool, registry.partitions());
     let way = &params.way;
     let mut refused = None;
-    // The copy of an instance that is cut off may be behind what it has never heard of.
-    if let Some(copy) = registry.standbys().get(partition)
-        && registry.is_following(app.parts.instance_timeout)
-    {
+    if let Some(copy) = copy_here(app, partition) {
         match read_only(&copy, &token).await {
             Ok((owned, lag)) => {
-                // Told once: a request reads one pool.
-                way.lag.set(lag).ok();
+                way.lags(lag);
                 return Ok(owned);
             }
             Err(problem) => refused = Some(problem),

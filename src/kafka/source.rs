@@ -69,7 +69,7 @@ impl Source {
     }
 }
 
-fn taken(input: usize, message: &BorrowedMessage<'_>) -> Taken {
+pub(super) fn taken(input: usize, message: &BorrowedMessage<'_>) -> Taken {
     let headers = message.headers().map_or_else(Vec::new, |headers| {
         headers
             .iter()

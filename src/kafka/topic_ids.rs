@@ -10,37 +10,43 @@ use std::time::Duration;
 
 use rdkafka::admin::AdminClient;
 use rdkafka::bindings as rd;
-use rdkafka::client::{ClientContext, DefaultClientContext};
-use rdkafka::config::ClientConfig;
+use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::client::Connection;
-use super::error::{KafkaFailure, Result, failure};
+use super::error::{KafkaFailure, Result, failure, is_missing};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The ids of these topics, by name, in the text form that Kafka's own tools print.
+/// A topic that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicFound {
+    /// Its id, in the text form that Kafka's own tools print.
+    pub id: String,
+    /// How many partitions it has.
+    pub partitions: i32,
+}
+
+/// What the broker says about these topics, in one request; none for one that is not there.
 ///
 /// # Errors
-/// `MissingTopic`, `Unreachable`, or `Fatal` when the broker is too old to have ids (before 2.8).
-pub fn topic_ids(conn: &Connection, topics: &[String]) -> Result<BTreeMap<String, String>> {
-    let config: ClientConfig = conn.base()?;
-    let admin: AdminClient<DefaultClientContext> =
-        config.create().map_err(|error| failure("creating an admin client", "", &error))?;
-    let described = Described::ask(&admin, topics)?;
-    let mut ids = BTreeMap::new();
-    for (name, found) in described.topics() {
-        match found {
-            Ok(id) => ids.insert(name, id),
+/// `Unreachable`, or `Fatal` when the broker is too old to have ids (before 2.8).
+pub(super) fn describe<C: ClientContext>(
+    admin: &AdminClient<C>,
+    topics: &[String],
+) -> Result<BTreeMap<String, Option<TopicFound>>> {
+    let described = Described::ask(admin, topics)?;
+    let mut found: BTreeMap<String, Option<TopicFound>> =
+        topics.iter().map(|topic| (topic.clone(), None)).collect();
+    for (name, topic) in described.topics() {
+        match topic {
+            Ok(topic) => found.insert(name, Some(topic)),
+            Err(code) if is_missing(code) => found.insert(name, None),
             Err(code) => {
                 return Err(failure("asking for the id of a topic", &name, &KafkaError::AdminOp(code)));
             }
         };
     }
-    match topics.iter().find(|topic| !ids.contains_key(*topic)) {
-        None => Ok(ids),
-        Some(topic) => Err(KafkaFailure::MissingTopic(topic.clone())),
-    }
+    Ok(found)
 }
 
 /// An answer of the broker, and the queue that it came over.
@@ -97,8 +103,8 @@ impl Described {
         Err(failure("asking for the ids of topics", "", &KafkaError::AdminOp(error)))
     }
 
-    /// Name, and id or error, of each topic.
-    fn topics(&self) -> Vec<(String, std::result::Result<String, RDKafkaErrorCode>)> {
+    /// Name, and what it is or an error, of each topic.
+    fn topics(&self) -> Vec<(String, std::result::Result<TopicFound, RDKafkaErrorCode>)> {
         let mut count = 0;
         let mut found = Vec::new();
         // SAFETY: the event is the answer to DescribeTopics, so the result is not null and holds `count` descriptions;
@@ -114,12 +120,15 @@ impl Described {
                 let name = text(rd::rd_kafka_TopicDescription_name(one));
                 let error: RDKafkaErrorCode =
                     rd::rd_kafka_error_code(rd::rd_kafka_TopicDescription_error(one)).into();
-                let id = rd::rd_kafka_TopicDescription_topic_id(one);
-                let is_found = error == RDKafkaErrorCode::NoError;
-                found.push((
-                    name,
-                    if is_found { Ok(text(rd::rd_kafka_Uuid_base64str(id))) } else { Err(error) },
-                ));
+                if error != RDKafkaErrorCode::NoError {
+                    found.push((name, Err(error)));
+                    continue;
+                }
+                let id = text(rd::rd_kafka_Uuid_base64str(rd::rd_kafka_TopicDescription_topic_id(one)));
+                let mut partitions = 0;
+                rd::rd_kafka_TopicDescription_partitions(one, &raw mut partitions);
+                let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+                found.push((name, Ok(TopicFound { id, partitions })));
             }
         }
         found

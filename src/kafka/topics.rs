@@ -1,7 +1,7 @@
 //! Topics: created when missing, checked when there. A topic that is not as it must be is an error that says what to
 //! do, never something to work around.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::client::Connection;
 use super::error::{KafkaFailure, Result, failure, is_missing};
+use super::topic_ids::{self, TopicFound};
 use super::watermark::high_watermark;
 
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -143,6 +144,31 @@ impl Topics {
         }
     }
 
+    /// Id and partitions of each of these topics, in one request; none for one that is not there.
+    ///
+    /// # Errors
+    /// `Unreachable`, or `Fatal` when the broker is too old to have ids (before 2.8).
+    pub fn describe(&self, topics: &[String]) -> Result<BTreeMap<String, Option<TopicFound>>> {
+        topic_ids::describe(&self.admin, topics)
+    }
+
+    /// The configuration of a topic as it is in force, defaults included.
+    ///
+    /// # Errors
+    /// `MissingTopic`, `Unreachable`, or `Fatal` when the broker refuses to tell.
+    pub fn settings(&self, name: &str) -> Result<BTreeMap<String, String>> {
+        let doing = format!("reading the configuration of topic {name}");
+        let resource = [ResourceSpecifier::Topic(name)];
+        let describing = self.admin.describe_configs(&resource, &options());
+        let results = self.runtime.block_on(describing).map_err(|error| failure(&doing, name, &error))?;
+        let described = match results.into_iter().next() {
+            Some(Ok(described)) => described,
+            Some(Err(code)) => return Err(refused(&doing, name, code)),
+            None => return Err(KafkaFailure::Fatal(format!("{doing}: no answer"))),
+        };
+        Ok(described.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
+    }
+
     /// The id of the brokers' cluster.
     ///
     /// # Errors
@@ -195,7 +221,10 @@ impl Topics {
     }
 
     /// The number of partitions; None when there is no such topic. Waits for leaders.
-    fn partitions(&self, name: &str) -> Result<Option<i32>> {
+    ///
+    /// # Errors
+    /// `Unreachable`.
+    pub fn partitions(&self, name: &str) -> Result<Option<i32>> {
         let doing = format!("looking for topic {name}");
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -228,16 +257,7 @@ impl Topics {
             return Ok(());
         };
         let name = &topic.name;
-        let doing = format!("reading the configuration of topic {name}");
-        let resource = [ResourceSpecifier::Topic(name)];
-        let describing = self.admin.describe_configs(&resource, &options());
-        let results = self.runtime.block_on(describing).map_err(|error| failure(&doing, name, &error))?;
-        let described = match results.into_iter().next() {
-            Some(Ok(described)) => described,
-            Some(Err(code)) => return Err(refused(&doing, name, code)),
-            None => return Err(KafkaFailure::Fatal(format!("{doing}: no answer"))),
-        };
-        let found = described.get(POLICY).and_then(|entry| entry.value.clone()).unwrap_or_default();
+        let found = self.settings(name)?.remove(POLICY).unwrap_or_default();
         if parts(&found) == parts(wanted) {
             return Ok(());
         }

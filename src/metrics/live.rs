@@ -71,6 +71,8 @@ pub struct Live {
     pub standbys: Vec<StandbyFigures>,
     /// Partitions by place: here, elsewhere, moving.
     pub places: [(&'static str, usize); 3],
+    /// Partitions that are placed here and stand still, each with its cause.
+    pub halts: Vec<(i32, &'static str)>,
     /// Whether the placement was seen lately.
     pub is_following: bool,
 }
@@ -83,6 +85,7 @@ impl Default for Live {
             stores: Vec::new(),
             standbys: Vec::new(),
             places: [("here", 0), ("elsewhere", 0), ("moving", 0)],
+            halts: Vec::new(),
             is_following: false,
         }
     }
@@ -161,6 +164,9 @@ impl Live {
         }
         for (place, count) in self.places {
             out.gauge(&names::PARTITIONS, &[place], count as f64);
+        }
+        for (partition, cause) in &self.halts {
+            out.gauge(&names::HALTED, &[partition.to_string().as_str(), cause], 1.0);
         }
         out.gauge(&names::FOLLOWING, &[], f64::from(u8::from(self.is_following)));
     }

@@ -62,6 +62,8 @@ metrics! {
     "Processors" {
         PARTITIONS Gauge "yardmaster_partitions" [place] "partitions"
             "Partitions as this instance sees them: here, elsewhere, or moving: served by nobody at the moment.";
+        HALTED Gauge "yardmaster_partition_halted" [partition cause] "boolean"
+            "1 for a partition that is placed here and stands still, by cause: topics, directory, too_new, input_lost, changelog_lost, damaged (a person has to act), or no_space (goes on by itself). The log and /readyz say more.";
         FOLLOWING Gauge "yardmaster_placement_followed" [] "boolean"
             "1 when the placement was seen within instance.timeout, else 0: this instance may be cut off from Kafka.";
         BATCHES Counter "yardmaster_batches_total" [partition] "batches"

@@ -59,6 +59,8 @@ impl Figures {
         let others = elsewhere.keys().filter(|partition| !is_here(partition)).count();
         let all = usize::try_from(registry.partitions()).unwrap_or_default();
         let moving = all.saturating_sub(owned.len() + others);
+        let halts = registry.halts().into_iter();
+        self.live.halts = halts.map(|(partition, halt)| (partition, halt.cause.name())).collect();
         self.live.places = [("here", owned.len()), ("elsewhere", others), ("moving", moving)];
     }
 

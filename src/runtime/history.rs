@@ -31,13 +31,14 @@ pub(super) struct Events {
     pub(super) conn: Connection,
     pub(super) topic: String,
     pub(super) partition: i32,
-    pub(super) stop: Arc<AtomicBool>,
+    /// Who reads it back stops, or closes the store, which must not be open any more then.
+    pub(super) ends: [Arc<AtomicBool>; 2],
     pub(super) metrics: Arc<Metrics>,
 }
 
 impl Events {
     fn is_stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.ends.iter().any(|end| end.load(Ordering::Relaxed))
     }
 }
 
@@ -56,9 +57,9 @@ pub(super) fn catch_up(
     conn: &Connection,
     store: &Arc<dyn Store>,
 ) -> Result<(), Broken> {
-    let (topic, stop) = (partition.names.events(), Arc::clone(&partition.stop));
-    let metrics = Arc::clone(&partition.metrics);
-    let events = Events { conn: conn.clone(), topic, partition: partition.number, stop, metrics };
+    let (topic, metrics) = (partition.names.events(), Arc::clone(&partition.metrics));
+    let ends = [Arc::clone(&partition.stop), Arc::clone(&partition.closing)];
+    let events = Events { conn: conn.clone(), topic, partition: partition.number, ends, metrics };
     let (first, end) = high_watermark(conn, &events.topic, events.partition)?;
     let next = begin(store.as_ref(), (first, end))?;
     fold(&events, store.as_ref(), (next, end), HistoryMark::Next, &mut |_| {})?;

@@ -15,9 +15,11 @@ use super::announcement::Announcement;
 use super::channels::TopicWork;
 use super::clock::wall;
 use super::fences::{self, Fences};
+use super::identity::Identity;
 use super::membership::{Membership, Rules};
+use super::opened::StoreSettings;
 use super::partition::Partition;
-use super::processor::{Processor, StoreSettings};
+use super::processor::Processor;
 use super::registry::Committed;
 use super::server::Server;
 use super::standby::{Copied, Standby};
@@ -60,6 +62,7 @@ struct Said {
 pub(super) struct Owner {
     server: Arc<Server>,
     topics: Sender<TopicWork>,
+    identity: Arc<Identity>,
     stores: StoreSettings,
     running: BTreeMap<i32, Role>,
     waiting: BTreeMap<i32, Instant>,
@@ -71,16 +74,17 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    pub(super) fn new(server: Arc<Server>, topics: Sender<TopicWork>, ids: BTreeMap<String, String>) -> Self {
+    pub(super) fn new(server: Arc<Server>, topics: Sender<TopicWork>, identity: Arc<Identity>) -> Self {
         let stores = StoreSettings {
             state_dir: server.config.state_dir.clone(),
             namespace: server.config.namespace.clone(),
-            topics: ids,
+            free_bytes_min: server.config.free_bytes_min,
             cache: BlockCache::new(server.config.store_cache_bytes),
         };
         Self {
             server,
             topics,
+            identity,
             stores,
             running: BTreeMap::new(),
             waiting: BTreeMap::new(),
@@ -291,6 +295,8 @@ impl Owner {
             position,
             epoch: AtomicU64::new(epoch),
             stop: Arc::new(AtomicBool::new(false)),
+            closing: Arc::new(AtomicBool::new(false)),
+            identity: Arc::clone(&self.identity),
         });
         let settings = server.config.settings.clone();
         let conn = server.connection.clone();
@@ -312,6 +318,7 @@ impl Owner {
             stores: self.stores.clone(),
             registry: Arc::clone(&server.registry),
             metrics: Arc::clone(&server.metrics),
+            identity: Arc::clone(&self.identity),
         };
         match Standby::start(copied) {
             Ok(standby) => {

@@ -14,6 +14,8 @@ use yardmaster_topologies::time::Millis;
 use yardmaster_topologies::topology::{STATUS, TASKS};
 
 use super::channels::TopicWork;
+use super::halt::Halt;
+use super::identity::Identity;
 use super::names::Names;
 use super::registry::{Committed, Registry};
 use crate::kafka::Submitter;
@@ -38,6 +40,9 @@ pub(super) struct Partition {
     pub(super) position: watch::Sender<Committed>,
     pub(super) epoch: AtomicU64,
     pub(super) stop: Arc<AtomicBool>,
+    /// The store is being closed: whoever else has it open gives it back.
+    pub(super) closing: Arc<AtomicBool>,
+    pub(super) identity: Arc<Identity>,
 }
 
 impl Partition {
@@ -58,6 +63,21 @@ impl Partition {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Says for everybody to see why nothing is processed; once, as long as it is the same reason.
+    pub(super) fn hold(&self, halt: Halt) {
+        let is_known = self.registry.halts().get(&self.number).is_some_and(|known| known.cause == halt.cause);
+        if !is_known {
+            let (partition, cause) = (self.number, halt.cause.name());
+            tracing::error!(partition, cause, "this partition is halted: {}", halt.text);
+        }
+        self.registry.halt(self.number, halt);
+    }
+
+    /// What held it is over.
+    pub(super) fn go_on(&self) {
+        self.registry.go_on(self.number);
     }
 
     /// Waits before something is tried again, but not when this partition is to stop.

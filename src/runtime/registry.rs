@@ -11,6 +11,7 @@ use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::id::{Pool, RequestId};
 
 use super::cluster::Cluster;
+use super::halt::Halt;
 use super::restores::Restores;
 use super::standbys::Standbys;
 use super::waiters::{Asked, Waiter, Waiters};
@@ -90,6 +91,8 @@ pub struct Registry {
     restores: Restores,
     cluster: Cluster,
     waiters: Waiters,
+    /// Why partitions that are placed here stand still.
+    halts: RwLock<BTreeMap<i32, Halt>>,
     /// When the placement was last seen.
     placed_at: RwLock<Option<Instant>>,
 }
@@ -106,6 +109,7 @@ impl Registry {
             restores: Restores::default(),
             cluster: Cluster::default(),
             waiters: Waiters::default(),
+            halts: RwLock::default(),
             placed_at: RwLock::default(),
         }
     }
@@ -147,6 +151,22 @@ impl Registry {
         &self.standbys
     }
 
+    /// Partitions that are placed here and stand still, with the reason.
+    #[must_use]
+    pub fn halts(&self) -> BTreeMap<i32, Halt> {
+        self.halts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A partition stands still.
+    pub fn halt(&self, partition: i32, halt: Halt) {
+        self.halts.write().unwrap_or_else(PoisonError::into_inner).insert(partition, halt);
+    }
+
+    /// What held a partition is over.
+    pub fn go_on(&self, partition: i32) {
+        self.halts.write().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+    }
+
     /// The partitions that are being restored here.
     #[must_use]
     pub fn restores(&self) -> &Restores {
@@ -162,6 +182,7 @@ impl Registry {
     /// A partition is restored and processes from now on.
     pub fn add(&self, owned: OwnedPartition) {
         let partition = owned.partition;
+        self.go_on(partition);
         self.owned.write().unwrap_or_else(PoisonError::into_inner).insert(partition, Arc::new(owned));
     }
 

@@ -35,10 +35,13 @@ pub(super) fn restore(
     };
     let end = NextOffset(end);
     let known = store.checkpoint()?;
-    if let Some(ahead) = known.as_ref().filter(|checkpoint| checkpoint.changelog > end) {
-        // The log was cut or made again. To start over would decide again what was decided: a person has to know.
-        let (partition, wanted) = (partition.number, ahead.changelog.0);
-        return Err(KafkaFailure::Lost { topic, partition, wanted, first, last: end.0 }.into());
+    let wanted = known.as_ref().map_or(0, |known| known.changelog.0);
+    if wanted > end.0 || wanted < first {
+        // The log was cut, at its end or at its beginning, which a compacted one keeps. To start over would decide again what
+        // was decided, and rebuild a store without the rows that are gone: a person has to know.
+        return Err(
+            KafkaFailure::Lost { topic, partition: partition.number, wanted, first, last: end.0 }.into()
+        );
     }
     let mut restore = Restore::new(&GridSchema, store, known, end)?;
     let mut shown = Shown::begin(partition, restore.start().0.max(first), end);

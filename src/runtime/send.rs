@@ -1,4 +1,4 @@
-//! Effects as records of the deciding transaction.
+//! Effects as records of the deciding transaction, or of whoever compares what was in it.
 
 use yardmaster_topologies::effect::Effect;
 use yardmaster_topologies::wire::{Event, encode_event, encode_to_worker};
@@ -8,9 +8,24 @@ use super::names::Names;
 use crate::kafka::{KafkaFailure, OutRecord, Transactions};
 use crate::trace;
 
+/// Where records go.
+pub trait Outlet {
+    /// Takes the next record.
+    ///
+    /// # Errors
+    /// Whatever becomes of it there.
+    fn put(&mut self, record: OutRecord<'_>) -> Result<(), KafkaFailure>;
+}
+
+impl Outlet for Transactions {
+    fn put(&mut self, record: OutRecord<'_>) -> Result<(), KafkaFailure> {
+        self.send(record)
+    }
+}
+
 /// Sends what goes onto a topic; the rest is done after the commit.
 pub(super) fn effect(
-    transaction: &mut Transactions,
+    outlet: &mut impl Outlet,
     names: &Names,
     partition: i32,
     effect: &Effect,
@@ -19,11 +34,11 @@ pub(super) fn effect(
         Effect::Send { pool, worker, message } => {
             let (topic, key, value) = (names.channel(pool, worker), message.key(), encode_to_worker(message));
             let (key, value, headers) = (key.as_bytes(), Some(value.as_slice()), trace::headers_of(message));
-            transaction.send(OutRecord { topic: &topic, partition: Some(0), key, value, headers: &headers })
+            outlet.put(OutRecord { topic: &topic, partition: Some(0), key, value, headers: &headers })
         }
-        Effect::Publish { event } => event_to(transaction, &names.events(), Some(partition), event),
-        Effect::Bury { event } => event_to(transaction, &names.dead_letter(), Some(partition), event),
-        Effect::Reply { topic, event } => event_to(transaction, topic, None, event),
+        Effect::Publish { event } => event_to(outlet, &names.events(), Some(partition), event),
+        Effect::Bury { event } => event_to(outlet, &names.dead_letter(), Some(partition), event),
+        Effect::Reply { topic, event } => event_to(outlet, topic, None, event),
         Effect::EnsureChannel { .. }
         | Effect::ForgetChannel { .. }
         | Effect::EnsureReply { .. }
@@ -33,12 +48,12 @@ pub(super) fn effect(
 
 /// Sends a bad record.
 pub(super) fn dead_letter(
-    transaction: &mut Transactions,
+    outlet: &mut impl Outlet,
     names: &Names,
     partition: i32,
     dead: &DeadLetter,
 ) -> Result<(), KafkaFailure> {
-    transaction.send(OutRecord {
+    outlet.put(OutRecord {
         topic: &names.dead_letter(),
         partition: Some(partition),
         key: &dead.key,
@@ -48,20 +63,20 @@ pub(super) fn dead_letter(
 }
 
 pub(super) fn event_to(
-    transaction: &mut Transactions,
+    outlet: &mut impl Outlet,
     topic: &str,
     partition: Option<i32>,
     event: &Event,
 ) -> Result<(), KafkaFailure> {
-    put(transaction, topic, partition, event.key().as_bytes(), &encode_event(event))
+    put(outlet, topic, partition, event.key().as_bytes(), &encode_event(event))
 }
 
 fn put(
-    transaction: &mut Transactions,
+    outlet: &mut impl Outlet,
     topic: &str,
     partition: Option<i32>,
     key: &[u8],
     value: &[u8],
 ) -> Result<(), KafkaFailure> {
-    transaction.send(OutRecord { topic, partition, key, value: Some(value), headers: &[] })
+    outlet.put(OutRecord { topic, partition, key, value: Some(value), headers: &[] })
 }

@@ -6,13 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use yardmaster_state::StateDirectory;
+
 use super::channels::{TopicWork, work};
+use super::identity::Identity;
 use super::names::Names;
 use super::owner::Owner;
 use super::registry::Registry;
 use super::watchdog::watch;
 use crate::config::Config;
-use crate::kafka::{Connection, KafkaFailure, Submitter, Topics, check_broker, topic_ids};
+use crate::kafka::{Connection, KafkaFailure, Submitter, Topics, check_broker};
 use crate::metrics::Metrics;
 
 /// What HTTP, metrics and the CLI need of a running instance.
@@ -40,6 +43,11 @@ impl Server {
     /// # Errors
     /// When Kafka can't be reached, or a topic is not as it must be: the message says what to do.
     pub fn start(config: Config) -> Result<Arc<Self>, KafkaFailure> {
+        StateDirectory::probe(&config.state_dir).map_err(|error| {
+            KafkaFailure::Fatal(format!(
+                "state_dir can't hold state: {error}. It must be a directory on a disk that this user may write on"
+            ))
+        })?;
         let connection = config.connection();
         let names = Names::new(&config.namespace);
         check_broker(&connection)?.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -49,7 +57,7 @@ impl Server {
                 tracing::info!(topic = found.name, "created");
             }
         }
-        let ids = topic_ids(&connection, &[names.tasks(), names.status(), names.changelog()])?;
+        let identity = Identity::open(&connection, &names, &config)?;
         let submitter = Arc::new(Submitter::new(&connection, &names.tasks(), config.partitions)?);
         let server = Arc::new(Self {
             registry: Arc::new(Registry::new(config.partitions)),
@@ -66,8 +74,10 @@ impl Server {
         let stop = Arc::clone(&server.stop);
         spawn("watchdog", move || watch(&stop))?;
         spawn("topics", move || work(&topics, &names, &queue))?;
+        let (watched, stop) = (Arc::clone(&identity), Arc::clone(&server.stop));
+        spawn("identity", move || watched.watch(&stop))?;
         let shared = Arc::clone(&server);
-        let thread = spawn("placement", move || Owner::new(shared, sender, ids).follow())?;
+        let thread = spawn("placement", move || Owner::new(shared, sender, identity).follow())?;
         *server.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(thread);
         Ok(server)
     }

@@ -4,9 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use yardmaster_state::{
-    Checkpoint, KeyWriter, NextOffset, StateError, Store, fail_point, prefix_end, scan_rows,
-};
+use yardmaster_state::{Checkpoint, KeyWriter, NextOffset, Store, fail_point, prefix_end, scan_rows};
 use yardmaster_topologies::driver::Grid;
 use yardmaster_topologies::event::Local;
 use yardmaster_topologies::settings::Settings;
@@ -50,9 +48,9 @@ pub(super) fn begin<'p>(
     history::catch_up(partition, conn, &store)?;
     ask_again(partition, store.as_ref())?;
     fail_point!("restore_done_before_resume");
-    let source = inputs(partition, conn, &checkpoint)?;
+    let mut positions = padded(&checkpoint);
+    let (source, mut local) = inputs(partition, conn, checkpoint.sequence == 0, &mut positions)?;
     let known = Grid::settings(store.as_ref())?;
-    let mut local = Vec::new();
     let wanted = with_secret(settings, known.as_ref());
     if known.as_ref() != Some(&wanted) {
         local.push(Local::Configured(Box::new(wanted.clone())));
@@ -65,7 +63,7 @@ pub(super) fn begin<'p>(
         defaults: Defaults::from(&wanted),
         source,
         transactions,
-        checkpoint: Checkpoint { inputs: padded(&checkpoint), ..checkpoint },
+        checkpoint: Checkpoint { inputs: positions, ..checkpoint },
         store,
         more: true,
         heard_at: Instant::now(),
@@ -107,37 +105,32 @@ fn fresh_secret() -> [u8; 32] {
     secret
 }
 
-fn inputs(partition: &Partition, conn: &Connection, checkpoint: &Checkpoint) -> Result<Source, Broken> {
+/// Reads both inputs from their positions on. A position whose records are gone is moved only if a person has accepted that;
+/// the event that records it is returned.
+fn inputs(
+    partition: &Partition,
+    conn: &Connection,
+    is_fresh: bool,
+    positions: &mut [NextOffset],
+) -> Result<(Source, Vec<Local>), Broken> {
     let mut next = [0_i64; 2];
-    for (input, position) in padded(checkpoint).iter().enumerate() {
-        let Some(topic) = partition.inputs.get(input) else {
-            continue;
-        };
+    let mut accepted = Vec::new();
+    for ((topic, position), slot) in partition.inputs.iter().zip(positions).zip(&mut next) {
         let (first, end) = high_watermark(conn, topic, partition.number)?;
-        let is_fresh = checkpoint.sequence == 0;
-        let wanted = if is_fresh { first } else { position.0 };
+        let mut wanted = if is_fresh { first } else { position.0 };
         if wanted < first || wanted > end {
-            return Err(KafkaFailure::Lost {
-                topic: topic.clone(),
-                partition: partition.number,
-                wanted,
-                first,
-                last: end,
-            }
-            .into());
+            let (topic, partition_number) = (topic.clone(), partition.number);
+            let lost = KafkaFailure::Lost { topic, partition: partition_number, wanted, first, last: end };
+            let Some((event, behind)) = partition.identity.accept(&lost) else {
+                return Err(lost.into());
+            };
+            accepted.push(event);
+            wanted = behind;
+            *position = NextOffset(behind);
         }
-        if let Some(slot) = next.get_mut(input) {
-            *slot = wanted;
-        }
+        *slot = wanted;
     }
     let listener = partition.metrics.inputs_listener(partition.number);
-    Ok(Source::open(conn, partition.inputs.clone(), partition.number, next, listener)?)
-}
-
-/// Whether the store must be set aside and rebuilt from the changelog.
-pub(super) fn needs_rebuild(error: &Broken) -> bool {
-    match error {
-        Broken::State(StateError::Rebuild(_) | StateError::Corrupted(_)) => true,
-        Broken::State(_) | Broken::Kafka(_) => false,
-    }
+    let source = Source::open(conn, partition.inputs.clone(), partition.number, next, listener)?;
+    Ok((source, accepted))
 }

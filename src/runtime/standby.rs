@@ -9,14 +9,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use yardmaster_state::{DiskStore, NextOffset, Restore, StateError, Store};
 use yardmaster_topologies::tables::GridSchema;
+use yardmaster_topologies::time::WallMs;
 
+use super::age::refuse_stale;
 use super::announcement::Progress;
+use super::clock::wall;
 use super::history::{Events, Followed};
+use super::identity::Identity;
 use super::names::Names;
-use super::opened::Opened;
-use super::processor::StoreSettings;
+use super::opened::{Opened, StoreSettings};
 use super::registry::Registry;
-use super::session::needs_rebuild;
 use super::standbys::{Behind, StandbyPartition};
 use super::step::Broken;
 use crate::kafka::{Connection, KafkaFailure, Source, high_watermark};
@@ -31,6 +33,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// A copy that has to be rebuilt more often is given up: what is damaged lies elsewhere.
 const REBUILDS_MAX: u32 = 3;
+/// How often it is noted that the copy is current.
+const NOTE_EVERY: Duration = Duration::from_secs(60);
 /// Keys of torn rows that are remembered.
 const TORN_MAX: usize = 10_000;
 /// The inputs of a copy, in the order in which they are read.
@@ -45,6 +49,7 @@ pub(super) struct Copied {
     pub(super) stores: StoreSettings,
     pub(super) registry: Arc<Registry>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) identity: Arc<Identity>,
 }
 
 /// A copy that is followed.
@@ -133,7 +138,9 @@ impl Copy {
                 }
                 Err(broken) if needs_rebuild(&broken) => {
                     rebuilds += 1;
-                    let aside = opened.take().map(|opened| opened.set_aside(partition, &broken.to_string()));
+                    let aside = opened.take().map(|opened| {
+                        opened.set_aside(partition, &broken.to_string(), &|| self.is_stopping())
+                    });
                     if let Some(Err(error)) = aside {
                         tracing::warn!(partition, %error, "the copy can't be set aside");
                     }
@@ -162,7 +169,8 @@ impl Copy {
     }
 
     fn open(&self) -> Result<Opened, StateError> {
-        Opened::open(self.copied.number, self.copied.partitions, &self.copied.stores)
+        let Copied { number, partitions, identity, stores, .. } = &self.copied;
+        Opened::open(*number, *partitions, identity, stores)
     }
 
     fn pause(&self, pause: Duration) {
@@ -182,15 +190,14 @@ impl Copy {
     fn follow(&self, opened: &mut Opened) -> Result<(), Broken> {
         let store: Arc<dyn Store> = Arc::<DiskStore>::clone(&opened.store);
         let (copied, topic) = (&self.copied, self.copied.names.changelog());
+        refuse_stale(&copied.conn, (&topic, copied.number), copied.identity.store_age_max(), &opened.store)?;
+        let asked_at = wall();
         let (first, end) = high_watermark(&copied.conn, &topic, copied.number)?;
         let known = store.checkpoint()?;
         let next = known.as_ref().map_or(0, |checkpoint| checkpoint.changelog.0);
-        if next > 0 && next < first {
-            let why = format!("it needs offset {next} of {topic}-{}, which begins at {first}", copied.number);
-            return Err(StateError::Rebuild(why).into());
-        }
-        if next > end {
-            // The log was cut. What is here may be all that is left of it: a person has to know.
+        if next > end || next < first {
+            // The log was cut, at its end or at its beginning. What is here may be all that is left of it, and a copy that begins
+            // anew would lack the rows that are gone: a person has to know.
             let (partition, wanted, last) = (copied.number, next, end);
             return Err(KafkaFailure::Lost { topic, partition, wanted, first, last }.into());
         }
@@ -198,9 +205,9 @@ impl Copy {
             known.as_ref().map_or((0, 0), |checkpoint| (checkpoint.sequence, checkpoint.wall_ms));
         let behind = Behind { next: NextOffset(next), end: NextOffset(end), sequence, wall_ms };
         let restore = Restore::new(&GridSchema, store.as_ref(), known, NextOffset(end))?;
-        let (events_topic, stop) = (copied.names.events(), Arc::clone(&self.stop));
         let (conn, metrics) = (copied.conn.clone(), Arc::clone(&copied.metrics));
-        let events = Events { conn, topic: events_topic, partition: copied.number, stop, metrics };
+        let (events_topic, ends) = (copied.names.events(), [Arc::clone(&self.stop), Arc::clone(&self.stop)]);
+        let events = Events { conn, topic: events_topic, partition: copied.number, ends, metrics };
         let history = Followed::begin(&events, &store)?;
         let topics = [topic, events.topic.clone()];
         let from = [next.max(first), history.next().0];
@@ -215,6 +222,9 @@ impl Copy {
             source,
             behind,
             end,
+            goal: Goal { end, asked_at },
+            noted_at: WallMs(0),
+            looked_at: Instant::now(),
             is_shown: false,
         };
         following.run()?;
@@ -224,6 +234,17 @@ impl Copy {
         opened.torn.truncate(TORN_MAX);
         Ok(())
     }
+}
+
+/// Where the changelog ended at some time.
+struct Goal {
+    end: i64,
+    asked_at: WallMs,
+}
+
+/// Whether a store can't be continued.
+fn needs_rebuild(broken: &Broken) -> bool {
+    matches!(broken, Broken::State(StateError::Rebuild(_) | StateError::Corrupted(_)))
 }
 
 /// A copy while it is being followed.
@@ -236,6 +257,10 @@ struct Following<'c> {
     behind: watch::Sender<Behind>,
     /// Where the changelog ended when this began.
     end: i64,
+    /// When it gets there, it was current then.
+    goal: Goal,
+    noted_at: WallMs,
+    looked_at: Instant,
     /// Readers may have it: it has everything that there was at its beginning.
     is_shown: bool,
 }
@@ -263,6 +288,7 @@ impl Following<'_> {
                 self.restore.position(self.position())?;
                 self.history.write()?;
                 self.show()?;
+                self.note_current()?;
                 written_at = Instant::now();
             }
         }
@@ -273,6 +299,28 @@ impl Following<'_> {
     /// The next offset of the changelog.
     fn position(&self) -> NextOffset {
         NextOffset(self.source.position(CHANGELOG).unwrap_or_default())
+    }
+
+    /// Notes how old what is here may be at most: by that it is judged when it is opened again.
+    fn note_current(&mut self) -> Result<(), Broken> {
+        if self.position().0 < self.goal.end {
+            return Ok(());
+        }
+        if self.goal.asked_at > self.noted_at {
+            self.store.note_current(self.goal.asked_at.0)?;
+            self.noted_at = self.goal.asked_at;
+        }
+        if self.looked_at.elapsed() < NOTE_EVERY {
+            return Ok(());
+        }
+        self.looked_at = Instant::now();
+        let (asked_at, copied) = (wall(), &self.copy.copied);
+        match high_watermark(&copied.conn, &copied.names.changelog(), copied.number) {
+            Ok((_, end)) => self.goal = Goal { end, asked_at },
+            Err(KafkaFailure::Unreachable(_)) => {}
+            Err(other) => return Err(other.into()),
+        }
+        Ok(())
     }
 
     /// Says how far it is.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use yardmaster_state::{Batch, Checkpoint, NextOffset, Seal, StateError, Store, fail_point};
+use yardmaster_state::{Batch, BatchRecord, Checkpoint, NextOffset, Seal, StateError, Store, fail_point};
 use yardmaster_topologies::driver::{BatchInput, Decided, Grid};
 use yardmaster_topologies::effect::Effect;
-use yardmaster_topologies::event::Local;
-use yardmaster_topologies::time::{Now, ProcessorMs};
+use yardmaster_topologies::event::{Local, encode_local, encode_local_blanked};
+use yardmaster_topologies::time::{Now, ProcessorMs, WallMs};
 use yardmaster_topologies::topology::{STATUS, TASKS};
-use yardmaster_topologies::wire::{Defaults, Event, InputRange};
+use yardmaster_topologies::wire::{BatchLog, Defaults, Event, InputRange};
 
 use super::clock::Clock;
 use super::deadletter::DeadLetter;
@@ -26,7 +26,7 @@ use crate::kafka::{Delivered, Forwarded, KafkaFailure, OutRecord, Source, Transa
 use crate::metrics::Recorder;
 
 /// The version of the deciding code, logged with each batch.
-pub(super) const CODE_VERSION: u32 = 1;
+pub const CODE_VERSION: u32 = 1;
 
 /// The longest wait for input: local events and timers are looked at this often.
 const WAIT_MAX: Duration = Duration::from_millis(20);
@@ -105,7 +105,8 @@ impl Session<'_> {
         self.due_at = decided.due_at;
         self.more = decided.more;
         laps.end("decide");
-        if records == 0 && decided.batch.is_empty() && sent.is_empty() && decided.effects.is_empty() {
+        let is_idle = decided.batch.is_empty() && sent.is_empty() && decided.effects.is_empty();
+        if records == 0 && is_idle && !local.iter().any(Local::is_audit) {
             self.local.clear();
             return Ok(());
         }
@@ -173,9 +174,10 @@ impl Session<'_> {
                 send::dead_letter(&mut self.transactions, names, partition, letter)?;
             }
         }
-        let copy = self.batch_event(seal);
+        let record = decided.batch.sealed(seal.clone());
+        let copy = batch_event(partition, &record, encode_local_blanked(&self.local));
         send::event_to(&mut self.transactions, &names.events(), Some(partition), &copy)?;
-        self.send_rows(&decided.batch, seal.clone())
+        self.send_rows(&decided.batch, &record)
     }
 
     fn take(&mut self) -> Result<Take, KafkaFailure> {
@@ -272,27 +274,13 @@ impl Session<'_> {
             inputs: inputs.collect(),
             at_ms: now.processor.0,
             wall_ms: now.wall.0,
-            local: if local.is_empty() { Vec::new() } else { yardmaster_state::encode(1, &local.to_vec()) },
+            local: encode_local(local),
             owner_epoch: self.partition.epoch(),
             code_version: CODE_VERSION,
         }
     }
 
-    fn batch_event(&self, seal: &Seal) -> Event {
-        let range = |input: usize| {
-            let (from, to) = seal.inputs.get(input).copied().unwrap_or_default();
-            InputRange { from: from.0, to: to.0 }
-        };
-        Event::Batch {
-            partition: self.partition.number,
-            sequence: seal.sequence,
-            tasks: range(TASKS),
-            status: range(STATUS),
-            at: yardmaster_topologies::time::WallMs(seal.wall_ms),
-        }
-    }
-
-    fn send_rows(&mut self, batch: &Batch, seal: Seal) -> Result<(), KafkaFailure> {
+    fn send_rows(&mut self, batch: &Batch, record: &BatchRecord) -> Result<(), KafkaFailure> {
         let (topic, partition) = (self.partition.names.changelog(), Some(self.partition.number));
         for row in batch.logged() {
             let (key, value) = (row.key.as_ref(), row.value.as_deref());
@@ -301,7 +289,6 @@ impl Session<'_> {
         if mutants::is_sealed_late() {
             return Ok(());
         }
-        let record = batch.sealed(seal);
         let (key, value) = (record.key(), record.encode());
         self.transactions.send(OutRecord {
             topic: &topic,
@@ -327,6 +314,30 @@ impl Session<'_> {
                 | Effect::Count { .. } => {}
             }
         }
+    }
+}
+
+/// The copy of a batch record for `events`: the changelog keeps only the last ones.
+pub(super) fn batch_event(partition: i32, record: &BatchRecord, blanked_local: Vec<u8>) -> Event {
+    let range = |input: usize| {
+        let (from, to) = record.inputs.get(input).copied().unwrap_or_default();
+        InputRange { from: from.0, to: to.0 }
+    };
+    let log = BatchLog {
+        clock: ProcessorMs(record.at_ms),
+        rows: record.records,
+        digest: record.digest,
+        owner_epoch: record.owner_epoch,
+        code_version: record.code_version,
+        local: blanked_local,
+    };
+    Event::Batch {
+        partition,
+        sequence: record.sequence,
+        tasks: range(TASKS),
+        status: range(STATUS),
+        at: WallMs(record.wall_ms),
+        log: Some(Box::new(log)),
     }
 }
 

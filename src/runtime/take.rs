@@ -115,7 +115,7 @@ impl Take {
         self.records < limits.records && self.bytes < limits.bytes
     }
 
-    fn add(&mut self, reading: &Reading<'_>, record: Taken) {
+    pub(super) fn add(&mut self, reading: &Reading<'_>, record: Taken) {
         self.records += 1;
         self.bytes += record.value.as_ref().map_or(0, Vec::len);
         if let Some(next) = self.next.get_mut(record.input) {

@@ -21,7 +21,7 @@ pub enum StateError {
         known: u32,
     },
     /// The directory belongs to another cluster, topic or partition. Stop: reading it would mix two states.
-    #[error("{path} holds the state of {found}, but {expected} was asked for: {remedy}", path = path.display())]
+    #[error("{path} holds {found}, but {expected} was asked for: {remedy}", path = path.display())]
     Foreign {
         /// The directory.
         path: PathBuf,
@@ -40,8 +40,8 @@ pub enum StateError {
         /// The process that holds the lock, as it wrote it down.
         pid: String,
     },
-    /// The disk has no space left. Stop; nothing is lost, a restart goes on from the last commit.
-    #[error("no space left while {doing}: free disk space, then restart")]
+    /// The disk has no space left. Close the store and wait for space; nothing is lost, the changelog has what is missing.
+    #[error("no space left while {doing}: free disk space, then it goes on by itself")]
     Full {
         /// What was being done.
         doing: String,
@@ -51,7 +51,8 @@ pub enum StateError {
         "the store can't be continued: {0}; set its directory aside and restore from the start of the changelog"
     )]
     Rebuild(String),
-    /// The operating system or the disk failed. Stop and restart.
+    /// The operating system or the disk failed. Close the store and open it again: a failed write is never tried again on
+    /// the same handle, since nobody knows what of it is on the disk.
     #[error("{doing}: {source}")]
     Io {
         /// What was being done.

@@ -38,7 +38,7 @@ pub use batch::{Batch, Write};
 pub use changelog::{BATCH_RING, BatchRecord, Digest, Record, Seal, batch_key, is_batch_key};
 pub use checkpoint::{Checkpoint, NextOffset};
 pub use codec::{decode, encode};
-pub use directory::{StateDirectory, set_aside};
+pub use directory::{StateDirectory, remove_aside, set_aside};
 #[cfg(feature = "disk")]
 pub use disk::{BlockCache, DiskFigures, DiskOptions, DiskStore};
 pub use error::StateError;

@@ -70,7 +70,11 @@ impl Marker {
 
 impl std::fmt::Display for Marker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "partition {} of {} of namespace {}", self.partition, self.partitions, self.namespace)?;
+        write!(
+            f,
+            "the state of partition {} of {} of namespace {}",
+            self.partition, self.partitions, self.namespace
+        )?;
         for (name, id) in &self.topics {
             write!(f, ", topic {name} with id {id}")?;
         }

@@ -9,13 +9,13 @@ use crate::cluster::{
 };
 use yardmaster_checker::{must_be_clean, read_all};
 
-fn create(topic: &str, bytes_max: &str) {
+pub(crate) fn create(topic: &str, bytes_max: &str) {
     let topics = Topics::new(&Connection::new(bootstrap())).unwrap();
     topics.create_one(topic, 1, &[("max.message.bytes".to_owned(), bytes_max.to_owned())]).unwrap();
 }
 
 /// Submits under other ids until the server has seen that the topic is there. Returns the id that was accepted.
-fn submit_until_known(server: &Server, watch: &Watch, name: &str, fields: &Value) -> String {
+pub(crate) fn submit_until_known(server: &Server, watch: &Watch, name: &str, fields: &Value) -> String {
     let mut tries = 0;
     await_some(
         "the reply topic to be known",

@@ -169,7 +169,8 @@ fn configured(txn: &mut Txn<'_>, local: &[Local]) -> Result<Settings, StateError
         Local::ChannelReady { .. }
         | Local::ChannelLost { .. }
         | Local::ReplyReady { .. }
-        | Local::ReplyLost { .. } => None,
+        | Local::ReplyLost { .. }
+        | Local::DataLossAccepted { .. } => None,
     });
     match brought {
         Some(settings) => Ok(settings),

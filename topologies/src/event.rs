@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use yardmaster_state::StateError;
 
 use crate::id::{Attempt, Incarnation, JobId, MessageSeq, Pool, RequestId, TaskId, Token, WorkerName};
 use crate::settings::Settings;
@@ -180,4 +181,69 @@ pub enum Local {
         /// Its name.
         topic: String,
     },
+    /// A person has accepted that records of an input are gone: positions go on behind them. Changes no row; it stands in the
+    /// log to explain the gap.
+    DataLossAccepted {
+        /// The input's topic.
+        topic: String,
+        /// Its partition.
+        partition: i32,
+        /// The first offset that is lost.
+        from: i64,
+        /// The offset after the last one.
+        to: i64,
+        /// The instance that was started with it.
+        by: String,
+    },
+}
+
+impl Local {
+    /// Whether it has to be logged, though it changes no row: a batch is made for it alone.
+    #[must_use]
+    pub fn is_audit(&self) -> bool {
+        match self {
+            Self::DataLossAccepted { .. } => true,
+            Self::Configured(_)
+            | Self::ChannelReady { .. }
+            | Self::ChannelLost { .. }
+            | Self::ReplyReady { .. }
+            | Self::ReplyLost { .. } => false,
+        }
+    }
+}
+
+/// The version byte of local events in a batch record.
+const LOCAL_VERSION: u8 = 1;
+
+/// Local events as a batch record holds them; nothing when there were none.
+#[must_use]
+pub fn encode_local(local: &[Local]) -> Vec<u8> {
+    if local.is_empty() { Vec::new() } else { yardmaster_state::encode(LOCAL_VERSION, &local.to_vec()) }
+}
+
+/// As [`encode_local`] for a topic that many may read: with zeros where the secret of the tokens stands.
+#[must_use]
+pub fn encode_local_blanked(local: &[Local]) -> Vec<u8> {
+    let blank = |event: &Local| match event {
+        Local::Configured(settings) => {
+            Local::Configured(Box::new(Settings { secret: [0; 32], ..settings.as_ref().clone() }))
+        }
+        Local::ChannelReady { .. }
+        | Local::ChannelLost { .. }
+        | Local::ReplyReady { .. }
+        | Local::ReplyLost { .. }
+        | Local::DataLossAccepted { .. } => event.clone(),
+    };
+    encode_local(&local.iter().map(blank).collect::<Vec<_>>())
+}
+
+/// The local events in these bytes.
+///
+/// # Errors
+/// As [`yardmaster_state::decode`].
+pub fn decode_local(bytes: &[u8]) -> Result<Vec<Local>, StateError> {
+    if bytes.is_empty() {
+        return Ok(Vec::new());
+    }
+    yardmaster_state::decode(LOCAL_VERSION, bytes).map(|(_, local)| local)
 }

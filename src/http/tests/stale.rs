@@ -101,3 +101,41 @@ async fn a_copy_elsewhere_is_asked_when_the_owner_is_gone() {
     let reply = other.get(&format!("{path}?stale=ok")).await;
     assert_eq!(reply.problem(503).0, "moving");
 }
+
+#[tokio::test]
+async fn lists_are_whole_with_copies_of_what_their_owners_don_t_tell() {
+    let [keeper, owner] = two().await;
+    let (mine, theirs) = (pool_of(0, 0), pool_of(1, 0));
+    for (instance, pool) in [(&keeper, &mine), (&owner, &theirs)] {
+        let path = format!("/v1/tasks?wait=applied&pool={pool}");
+        instance.post(&path, &format!(r#"{{"id":"of-{pool}"}}"#)).await.ok(201);
+    }
+    let _behind = keep(&keeper, &owner, 2);
+    let fresh = keeper.get("/v1/pools?stale=ok").await;
+    assert!(
+        !fresh.headers.contains_key("yardmaster-stale-records"),
+        "the owner has answered: {}",
+        fresh.text
+    );
+    // Nobody has partition 1 any more, but for the copy; another instance knows who keeps it.
+    keeper.cluster.registry().place_elsewhere(BTreeMap::new());
+    let other = Instance::start(5, crate::http::Access::default()).await;
+    let keepers = vec!["http://127.0.0.1:1".to_owned(), keeper.url.clone()];
+    other.cluster.registry().standbys().place_elsewhere(BTreeMap::from([(1, keepers)]));
+    let gone = "http://127.0.0.1:2".to_owned();
+    other.cluster.registry().place_elsewhere(BTreeMap::from([(0, keeper.url.clone()), (1, gone)]));
+    for instance in [&keeper, &other] {
+        for path in ["/v1/pools", "/v1/tasks/none"] {
+            instance.get(path).await.problem(503);
+        }
+        let pools = instance.get("/v1/pools?stale=ok").await;
+        assert_eq!(pools.ok(200)["pools"].as_array().unwrap().len(), 2, "{}", pools.text);
+        assert_eq!(pools.headers["yardmaster-stale-records"], "2");
+        assert!(!pools.headers.contains_key("yardmaster-missing-partitions"));
+        let task = instance.get(&format!("/v1/tasks/of-{theirs}?stale=ok")).await;
+        assert_eq!(task.ok(200)["pool"], theirs.as_str());
+        assert_eq!(task.headers["yardmaster-stale-records"], "2");
+        instance.get("/v1/tasks/none?stale=ok").await.problem(404);
+        instance.get("/v1/tasks/none?stale=ok&min_position=p1.1-99").await.problem(503);
+    }
+}

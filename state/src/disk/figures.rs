@@ -69,7 +69,7 @@ impl DiskStore {
         })
     }
 
-    fn property(&self, family: &str, property: &properties::PropName) -> Result<u64, StateError> {
+    pub(super) fn property(&self, family: &str, property: &properties::PropName) -> Result<u64, StateError> {
         let figure = self.db.property_int_value_cf(self.family(family), property);
         Ok(figure.map_err(|cause| self.failed("measuring", &cause))?.unwrap_or_default())
     }

@@ -6,8 +6,10 @@
 mod failure;
 mod figures;
 mod options;
+mod read_only;
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rocksdb::{
     ColumnFamily, ColumnFamilyDescriptor, DBWithThreadMode, FlushOptions, ReadOptions, SingleThreaded,
@@ -17,7 +19,7 @@ use rocksdb::{
 pub use self::figures::DiskFigures;
 pub use self::options::{BlockCache, DiskOptions};
 
-use self::failure::sort;
+use self::failure::{Found, look, sort, sort_at_open};
 use crate::store::Visit;
 use crate::{Batch, Checkpoint, StateError, Store, StoreRead, TableClass, Write, fail_point};
 
@@ -31,6 +33,8 @@ const HISTORY: &str = "history";
 /// RocksDB insists on a family of this name; ours holds the checkpoint.
 const META: &str = "default";
 const CHECKPOINT: &[u8] = b"checkpoint";
+/// When the store was last known to have everything.
+const CURRENT_AT: &[u8] = b"current-at";
 /// What a write takes in a batch besides its key and value, at most: a tag, its family, two lengths.
 const WRITE_OVERHEAD: usize = 16;
 
@@ -39,6 +43,8 @@ pub struct DiskStore {
     db: Db,
     path: PathBuf,
     cache: BlockCache,
+    /// The first sign of damage that any reader or writer has met.
+    damage: OnceLock<String>,
 }
 
 impl std::fmt::Debug for DiskStore {
@@ -59,10 +65,51 @@ impl DiskStore {
             ColumnFamilyDescriptor::new(INDEX, options.index()),
             ColumnFamilyDescriptor::new(HISTORY, options.history()),
         ];
-        let db = Db::open_cf_descriptors(&options.database(), path, families)
-            .map_err(|cause| sort(&format!("opening the store in {}", path.display()), &cause))?;
+        let found = look(path)?;
+        let db = Db::open_cf_descriptors(&options.database(found == Found::Nothing), path, families)
+            .map_err(|cause| sort_at_open(path, found, &cause))?;
         fail_point!("rocksdb_open");
-        Ok(Self { db, path: path.to_owned(), cache: options.cache.clone() })
+        Ok(Self { db, path: path.to_owned(), cache: options.cache.clone(), damage: OnceLock::new() })
+    }
+
+    /// Whether anything has failed since the store was opened that only opening it anew can mend: damage that a reader met,
+    /// or a flush or compaction that failed.
+    ///
+    /// # Errors
+    /// [`StateError::Corrupted`], or [`StateError::Io`] for work in the background.
+    pub fn check(&self) -> Result<(), StateError> {
+        if let Some(damage) = self.damage.get() {
+            return Err(StateError::Corrupted(damage.clone()));
+        }
+        if self.property(META, rocksdb::properties::BACKGROUND_ERRORS)? == 0 {
+            return Ok(());
+        }
+        // Tells what has failed, if that still holds writes back.
+        self.flush()?;
+        Err(StateError::Io {
+            doing: format!("flushing or compacting the store in {}", self.path.display()),
+            source: std::io::Error::other("it failed in the background"),
+        })
+    }
+
+    /// Notes that the store has everything that was committed before `wall_ms`, a time in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn note_current(&self, wall_ms: u64) -> Result<(), StateError> {
+        let written = self.db.put_cf(self.family(META), CURRENT_AT, wall_ms.to_le_bytes());
+        written.map_err(|cause| self.failed("writing", &cause))
+    }
+
+    /// When the store was last known to have everything, in milliseconds since 1970; none before its first batch.
+    ///
+    /// # Errors
+    /// As [`StoreRead::get`].
+    pub fn current_at(&self) -> Result<Option<u64>, StateError> {
+        let noted = self.get_at(None, self.family(META), CURRENT_AT)?;
+        let noted = noted.and_then(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?)));
+        let batch = self.checkpoint()?.map(|checkpoint| checkpoint.wall_ms);
+        Ok(batch.map(|batch| noted.map_or(batch, |noted| noted.max(batch))))
     }
 
     /// Writes what is in memory into files, for a clean shutdown: the next start has no log to replay.
@@ -98,8 +145,13 @@ impl DiskStore {
         })
     }
 
+    /// Whoever meets damage first: its owner has to know, also when it was only a reader.
     fn failed(&self, doing: &str, cause: &rocksdb::Error) -> StateError {
-        sort(&format!("{doing} the store in {}", self.path.display()), cause)
+        let error = sort(&format!("{doing} the store in {}", self.path.display()), cause);
+        if let StateError::Corrupted(what) = &error {
+            self.damage.get_or_init(|| what.clone());
+        }
+        error
     }
 
     /// Every read: of the store as it is, or as it was when the snapshot was taken.

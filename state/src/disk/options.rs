@@ -38,6 +38,10 @@ const BLOOM_BITS: f64 = 10.0;
 const LOG_BYTES_MAX: u64 = 256 << 20;
 const INFO_LOG_BYTES: usize = 4 << 20;
 
+/// What the bindings have no setter for. Each log names the one before it, so that a missing one is noticed. Nothing is
+/// allocated ahead: each store would hold 35 MB of a disk that may be short of space.
+const NO_SETTER: &str = "track_and_verify_wals=true;allow_fallocate=false";
+
 impl DiskOptions {
     /// The default limits with a cache.
     #[must_use]
@@ -45,13 +49,19 @@ impl DiskOptions {
         Self { cache, write_buffer_bytes: 96 << 20, open_files_max: 256, background_threads: 2 }
     }
 
-    pub(super) fn database(&self) -> Options {
-        let mut options = Options::default();
-        options.create_if_missing(true);
-        options.create_missing_column_families(true);
+    /// A store is created only where there is none: RocksDB would put an empty family, or an empty store, in the place of
+    /// one whose files are damaged.
+    pub(super) fn database(&self, create: bool) -> Options {
+        let mut options =
+            Options::default().get_options_from_string(NO_SETTER).expect("RocksDB knows the options");
+        options.create_if_missing(create);
+        options.create_missing_column_families(create);
         options.set_paranoid_checks(true);
         // Rows and checkpoint must be of the same batch after a power loss too.
         options.set_atomic_flush(true);
+        // A log that is damaged ends there, at its tail or in its middle: what was written before is an earlier whole batch,
+        // as its checkpoint says, and nothing behind the damage is taken. A log that is missing between two others is
+        // noticed, since each one names the one before it.
         options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
         options.set_max_total_wal_size(LOG_BYTES_MAX);
         options.set_db_write_buffer_size(self.write_buffer_bytes);

@@ -1,7 +1,7 @@
 //! A process that is killed while it commits leaves whole batches behind.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use yardmaster_state::{
@@ -12,11 +12,16 @@ use crate::toy::{Op, batch_of, check_index, contents};
 
 const DIRECTORY: &str = "YARDMASTER_TEST_KILL_DIR";
 const KILLS: u64 = 12;
+const LOOKS: u64 = 30;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn options() -> DiskOptions {
+    // Small buffers, so that flushes and compactions are hit too.
+    DiskOptions { write_buffer_bytes: 512 << 10, ..DiskOptions::new(BlockCache::new(8 << 20)) }
+}
 
 fn open(path: &Path) -> DiskStore {
-    // Small buffers, so that flushes and compactions are hit too.
-    let options = DiskOptions { write_buffer_bytes: 512 << 10, ..DiskOptions::new(BlockCache::new(8 << 20)) };
-    DiskStore::open(path, &options).unwrap()
+    DiskStore::open(path, &options()).unwrap()
 }
 
 /// The n-th batch follows from the number and from what was there before.
@@ -58,39 +63,90 @@ fn child() {
     }
 }
 
+/// The process that commits until it is killed; also a test that fails leaves none behind.
+struct Committing(Child);
+
+impl Committing {
+    fn start(dir: &Path) -> Self {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["kill::child", "--exact", "--nocapture"])
+            .env(DIRECTORY, dir)
+            .stdout(Stdio::null())
+            .spawn();
+        Self(child.unwrap())
+    }
+
+    fn kill(mut self) {
+        assert_eq!(self.0.try_wait().unwrap(), None, "it commits until it is killed");
+    }
+}
+
+impl Drop for Committing {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// Brings the model to the batch at which the store is, and compares.
+fn check_fold(store: &DiskStore, model: &MemoryStore, what: &str) {
+    let reached = sequence_of(store);
+    while sequence_of(model) < reached {
+        model.commit(&nth(model, sequence_of(model) + 1)).unwrap();
+    }
+    assert!(contents(store) == contents(model), "{what}, batch {reached}: not the fold of the batches");
+    assert_eq!(store.checkpoint().unwrap(), model.checkpoint().unwrap());
+    check_index(store);
+}
+
+#[test]
+fn who_reads_beside_the_writer_sees_whole_batches() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let model = MemoryStore::new();
+    let child = Committing::start(dir.path());
+    let mut last = 0;
+    for look in 0..LOOKS {
+        let reached = loop {
+            let store = DiskStore::open_read_only(dir.path(), &options()).unwrap();
+            if sequence_of(&store) > last {
+                break store;
+            }
+        };
+        last = sequence_of(&reached);
+        check_fold(&reached, &model, &format!("look {look}"));
+        assert!(reached.commit(&nth(&reached, last + 1)).is_err(), "it is not ours to write");
+    }
+    // Which also says that the writer was not disturbed.
+    child.kill();
+    check_fold(&open(dir.path()), &model, "at the end");
+}
+
 #[test]
 fn a_killed_process_leaves_whole_batches() {
     let dir = tempfile::tempdir().unwrap();
     let model = MemoryStore::new();
     let mut seed = std::process::id().into();
     for kill in 0..KILLS {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["kill::child", "--exact", "--nocapture"])
-            .env(DIRECTORY, dir.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(150 + next_random(&mut seed) % 250));
-        assert_eq!(child.try_wait().unwrap(), None, "the child commits until it is killed");
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let store = open(dir.path());
-        let reached = sequence_of(&store);
-        assert!(reached > sequence_of(&model), "kill {kill}: nothing was committed in between");
-        while sequence_of(&model) < reached {
-            model.commit(&nth(&model, sequence_of(&model) + 1)).unwrap();
-        }
-        assert!(
-            contents(&store) == contents(&model),
-            "kill {kill}, batch {reached}: not the fold of the batches"
-        );
-        assert_eq!(store.checkpoint().unwrap(), model.checkpoint().unwrap());
-        check_index(&store);
+        let mut wait = Duration::from_millis(150 + next_random(&mut seed) % 250);
+        let store = loop {
+            let child = Committing::start(dir.path());
+            std::thread::sleep(wait);
+            child.kill();
+            let store = open(dir.path());
+            if sequence_of(&store) > sequence_of(&model) {
+                break store;
+            }
+            // On a busy machine the child did not come to its first commit.
+            wait *= 2;
+            assert!(wait < PATIENCE, "kill {kill}: nothing was committed in between");
+        };
+        check_fold(&store, &model, &format!("kill {kill}"));
     }
 }
 
 /// Random numbers from a seed (splitmix64).
-fn next_random(seed: &mut u64) -> u64 {
+pub(crate) fn next_random(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut z = *seed;
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

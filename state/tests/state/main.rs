@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod codec;
+#[cfg(feature = "disk")]
+mod corrupt;
 mod directory;
 mod keys;
 #[cfg(feature = "disk")]

@@ -1,5 +1,6 @@
 //! What the tests stand on: one broker for all, a namespace, servers and simulated workers for each.
 
+mod admin;
 mod broker;
 mod commands;
 mod http;
@@ -10,9 +11,10 @@ mod workers;
 
 use std::time::{Duration, Instant};
 
+pub(crate) use admin::{add_partitions, configure_broker, configure_topic, create_topic, delete_records};
 pub(crate) use broker::{Topic, bootstrap, fresh_namespace, produce, reader, run_dir};
 pub(crate) use commands::{cancel, submit, submit_range};
-pub(crate) use http::Http;
+pub(crate) use http::{Answer, Http};
 pub(crate) use rng::Rng;
 pub(crate) use server::{Server, ServerOptions, free_port, guarded_program, program};
 pub(crate) use watch::Watch;

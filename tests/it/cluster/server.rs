@@ -82,6 +82,14 @@ impl Server {
         server
     }
 
+    /// Starts one that must not start; returns its last words.
+    pub(crate) fn refused(options: &ServerOptions) -> String {
+        let mut server = Self::launch(options, free_port());
+        let code = server.await_end();
+        assert!(code.is_some_and(|code| code != 0), "{code:?}\n{}", server.last_words());
+        server.last_words()
+    }
+
     /// Starts it; it need not get ready.
     pub(crate) fn start_unready(options: &ServerOptions) -> Self {
         Self::launch(options, free_port())

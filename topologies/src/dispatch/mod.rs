@@ -85,5 +85,6 @@ pub(crate) fn local(ctx: &mut Ctx<'_, '_>, local: &Local) -> Result<(), StateErr
         Local::ChannelLost { pool, worker } => channel::lost(ctx, pool, worker),
         Local::ReplyReady { topic } => settings::reply_ready(ctx, topic),
         Local::ReplyLost { topic } => settings::reply_lost(ctx, topic),
+        Local::DataLossAccepted { .. } => Ok(()),
     }
 }

@@ -4,12 +4,14 @@
 //! are never logged: they follow from the old and the new row, when processing and when restoring alike.
 //! Key layouts (after the table byte): strings length-prefixed, numbers big endian, so that order is the design's.
 
+mod describe;
 mod history;
 mod index;
 mod logged;
 mod tracked;
 mod windows;
 
+pub use describe::{RowWords, describe};
 pub use history::{
     HistoryByJobTable, HistoryClass, HistoryKey, HistoryMark, HistoryPositionTable, HistoryTable,
 };

@@ -9,7 +9,7 @@ use crate::id::{
 };
 use crate::task::{ClosedAttempt, EndedTask, Json, Reason, TaskState};
 use crate::time::WallMs;
-use crate::wire::RefusedReason;
+use crate::wire::{BatchLog, RefusedReason};
 
 /// Something about a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,6 +204,8 @@ pub enum Event {
         status: InputRange,
         /// The time of all its decisions.
         at: WallMs,
+        /// What else a replay needs; boxed, since all other events are smaller.
+        log: Option<Box<BatchLog>>,
     },
 }
 

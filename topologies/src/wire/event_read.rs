@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::id::{Generation, Incarnation, JobId, Pool, Priority, QueueName, RequestId, TaskId, WorkerName};
 use crate::task::{EndedTask, Json, TaskState};
 use crate::time::WallMs;
+use crate::wire::batch_log::read_log;
 use crate::wire::command_read::header;
 use crate::wire::error::{BadReason, Fault, RefusedReason, Undecodable};
 use crate::wire::event::{Event, InputRange, WorkerFact};
@@ -66,6 +67,7 @@ fn read(object: &Object<'_>, kind: &str) -> Result<Option<Event>, Fault> {
             tasks: read_range(object, "tasks")?,
             status: read_range(object, "status")?,
             at,
+            log: read_log(object)?.map(Box::new),
         },
         _ => return Ok(None),
     }))

@@ -4,6 +4,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::id::{Attempt, Incarnation, JobId, QueueName, WorkerName};
 use crate::task::EndedTask;
+use crate::wire::batch_log::put_log;
 use crate::wire::event::{Event, InputRange, WorkerFact};
 use crate::wire::json::{ClosedAttemptJson, RawJson, SpecJson, put_closed, some};
 
@@ -62,11 +63,12 @@ fn put_body<M: SerializeMap>(map: &mut M, event: &Event) -> Result<(), M::Error>
         | Event::WorkerLeft(fact)
         | Event::WorkerDrained(fact)
         | Event::WorkerUndrained(fact) => put_worker(map, fact),
-        Event::Batch { partition, sequence, tasks, status, .. } => {
+        Event::Batch { partition, sequence, tasks, status, log, .. } => {
             map.serialize_entry("partition", partition)?;
             map.serialize_entry("sequence", sequence)?;
             map.serialize_entry("tasks", &RangeJson::from(*tasks))?;
-            map.serialize_entry("status", &RangeJson::from(*status))
+            map.serialize_entry("status", &RangeJson::from(*status))?;
+            log.as_ref().map_or(Ok(()), |log| put_log(map, log))
         }
     }
 }

@@ -4,6 +4,7 @@
 //! **Invariant:** no input makes it panic, recurse without bound, or look at more than [`RECORD_BYTES_MAX`] bytes,
 //! or [`OUTPUT_BYTES_MAX`] of what a server wrote.
 
+mod batch_log;
 mod command_read;
 mod command_write;
 mod error;
@@ -25,6 +26,7 @@ mod to_worker_json;
 #[cfg(test)]
 mod tests;
 
+pub use batch_log::BatchLog;
 pub use command_read::decode_command;
 pub use command_write::encode_command;
 pub use error::{BadReason, Refusal, RefusedReason, Undecodable};

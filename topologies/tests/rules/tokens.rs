@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 
 use yardmaster_topologies::dispatch::token;
+use yardmaster_topologies::event::{Local, decode_local, encode_local, encode_local_blanked};
 use yardmaster_topologies::id::{Attempt, Generation, Incarnation, Pool, TaskId};
+use yardmaster_topologies::settings::Settings;
 use yardmaster_topologies::time::WallMs;
+
+use crate::rig::settings;
 
 fn make(secret: u8, pool: &str, id: &str, numbers: (u32, u32), incarnation: &str) -> String {
     of_life(secret, pool, id, (numbers.0, 5), numbers.1, incarnation)
@@ -41,4 +45,18 @@ fn every_part_makes_another_token() {
     ];
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
     assert!(all.iter().all(|token| token.len() == 32));
+}
+
+#[test]
+fn the_secret_is_logged_and_never_published() {
+    let secret = [0xa7; 32];
+    let settings = Settings { secret, ..settings() };
+    let local = [Local::ReplyReady { topic: "t".into() }, Local::Configured(Box::new(settings.clone()))];
+    assert_eq!(decode_local(&encode_local(&local)).unwrap(), local);
+    let published = encode_local_blanked(&local);
+    assert!(!published.windows(2).any(|pair| pair == [0xa7; 2]), "{published:?}");
+    let blank = Settings { secret: [0; 32], ..settings };
+    let expected = [local[0].clone(), Local::Configured(Box::new(blank))];
+    assert_eq!(decode_local(&published).unwrap(), expected);
+    assert!(encode_local(&[]).is_empty() && decode_local(&[]).unwrap().is_empty());
 }

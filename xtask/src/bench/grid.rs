@@ -67,13 +67,15 @@ impl<'g> Grid<'g> {
         self.workers.iter_mut().chain([&mut self.server]).try_for_each(Child::check)
     }
 
-    /// What the server answers.
-    pub(crate) fn json(&self, path: &str) -> Result<Value> {
-        let (status, body) = get(&self.http, path)?;
-        if status != 200 {
-            bail!("the server answered {status} to {path}: {body}");
+    /// What the server answers; none when it does not know of it, or not yet.
+    pub(crate) fn json(&self, path: &str) -> Result<Option<Value>> {
+        match get(&self.http, path)? {
+            (200, body) => serde_json::from_str(&body)
+                .with_context(|| format!("the server's answer to {path} is not JSON"))
+                .map(Some),
+            (404, _) => Ok(None),
+            (status, body) => bail!("the server answered {status} to {path}: {body}"),
         }
-        serde_json::from_str(&body).with_context(|| format!("the server's answer to {path} is not JSON"))
     }
 
     /// Where its files lie.

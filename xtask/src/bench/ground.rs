@@ -23,8 +23,11 @@ pub(crate) struct Ground {
 impl Ground {
     /// Takes the place; refuses while another run has it.
     pub(crate) fn take(program: PathBuf, is_quick: bool) -> Result<Self> {
-        let cache = cache_dir();
-        fs::create_dir_all(&cache).with_context(|| format!("could not create {}", cache.display()))?;
+        Self::take_in(&cache_dir(), program, is_quick)
+    }
+
+    fn take_in(cache: &Path, program: PathBuf, is_quick: bool) -> Result<Self> {
+        fs::create_dir_all(cache).with_context(|| format!("could not create {}", cache.display()))?;
         let path = cache.join("bench.lock");
         let lock = File::create(&path).with_context(|| format!("could not create {}", path.display()))?;
         match lock.try_lock() {
@@ -95,4 +98,56 @@ pub(crate) fn log_end(path: &Path) -> String {
     let text = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().rev().take(5).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A ground of its own whose program is a shell script; it goes away with the guard.
+    pub(crate) struct Stage {
+        pub(crate) ground: Ground,
+        cache: PathBuf,
+    }
+
+    impl Stage {
+        pub(crate) fn new(name: &str, script: &str) -> Self {
+            let cache = env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+            fs::create_dir_all(&cache).unwrap();
+            let program = cache.join("yardmaster");
+            // Written by another process: a file that this one has open for writing may be inherited by what another test
+            // starts at that moment, and can't be run meanwhile.
+            let write = r#"printf '%s\n' "$1" >"$0" && chmod +x "$0""#;
+            let script = format!("#!/bin/sh\n{script}");
+            assert!(
+                Command::new("sh").args(["-c", write]).arg(&program).arg(script).status().unwrap().success()
+            );
+            Self { ground: Ground::take_in(&cache, program, true).unwrap(), cache }
+        }
+    }
+
+    impl Drop for Stage {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.cache).unwrap();
+        }
+    }
+
+    #[test]
+    fn two_at_once_are_refused_and_what_a_killed_run_left_is_deleted() {
+        let stage = Stage::new("two", "true");
+        let refused = Ground::take_in(&stage.cache, PathBuf::new(), true).err().unwrap().to_string();
+        assert!(refused.contains("another bench is running"), "{refused}");
+        let left = stage.ground.directory("left").unwrap();
+        stage.ground.clear().unwrap();
+        assert!(!left.exists());
+        assert!(stage.cache.join("bench.lock").exists());
+    }
+
+    #[test]
+    fn of_a_log_the_last_lines_are_shown_in_their_order() {
+        let stage = Stage::new("log", "true");
+        let path = stage.cache.join("log");
+        fs::write(&path, "1\n2\n3\n4\n5\n6\n").unwrap();
+        assert_eq!(log_end(&path), "2\n3\n4\n5\n6");
+    }
 }

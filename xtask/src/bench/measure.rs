@@ -103,3 +103,70 @@ fn figure(outcome: &Value, path: &str) -> Result<f64> {
     let spread = at(outcome, path).and_then(Spread::read);
     Ok(spread.with_context(|| format!("`yardmaster bench --json` has no figure {path}"))?.median)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::ground::tests::Stage;
+    use super::super::plan::Words;
+    use super::*;
+
+    /// Prints its arguments as the outcome, and as its figure the number after --rate.
+    const ECHO: &str = r#"
+        rate=0; for word; do [ "$before" = --rate ] && rate=$word; before=$word; done
+        printf '{"said":"%s","figure":{"median":%s,"min":1,"max":9,"rounds":2}}' "$*" "$rate""#;
+
+    fn own(words: &'static str) -> Own {
+        Own { words, quick: "--tasks 9" }
+    }
+
+    fn run(stage: &Stage, how: How, record: &Record) -> Result<Value> {
+        measure(&stage.ground, &Measurement { name: "test", how, only_full: false }, record)
+    }
+
+    #[test]
+    fn the_programs_json_is_the_outcome() {
+        let stage = Stage::new("own", ECHO);
+        let outcome = run(&stage, How::Own(own("lives --workers 4")), &Record::default()).unwrap();
+        let said = at(&outcome, "said").and_then(Value::as_str).unwrap();
+        assert!(said.starts_with("bench lives --workers 4 --tasks 9 --rounds 2 --json --data /"), "{said}");
+    }
+
+    #[test]
+    fn half_of_another_figure_is_the_rate_and_without_it_nothing_runs() {
+        let stage = Stage::new("half", ECHO);
+        let how = || How::AtHalf { own: own("dispatch"), of: "lives", path: "lives.rate" };
+        let mut record = Record::default();
+        let refused = run(&stage, how(), &record).unwrap_err().to_string();
+        assert!(refused.contains("half of what lives gives"), "{refused}");
+        record.add("lives", json!({"lives": {"rate": 20_001}}), json!({}));
+        let outcome = run(&stage, how(), &record).unwrap();
+        assert_eq!(figure(&outcome, "figure").unwrap(), 10_000.0);
+    }
+
+    #[test]
+    fn a_sweep_runs_once_per_value() {
+        let stage = Stage::new("sweep", ECHO);
+        let sweep = Sweep {
+            own: own("dispatch"),
+            flag: "--rate",
+            values: &[10, 100],
+            words: Words { title: "t", x: "x", y: "y" },
+            lines: &[("ours", "figure")],
+        };
+        let outcome = run(&stage, How::Sweep(sweep), &Record::default()).unwrap();
+        let (_, chart) = curves::find(&outcome).pop().unwrap();
+        assert_eq!(chart.lines.first().unwrap().points, [(10.0, 10.0), (100.0, 100.0)]);
+    }
+
+    #[test]
+    fn what_the_program_does_not_know_is_told_apart_from_what_failed() {
+        for (code, part) in [(2, "is refused"), (1, "failed")] {
+            let stage = Stage::new(&format!("code-{code}"), &format!("exit {code}"));
+            let error = run(&stage, How::Own(own("warp")), &Record::default()).unwrap_err().to_string();
+            assert!(error.contains("`yardmaster bench warp`") && error.contains(part), "{error}");
+        }
+        let stage = Stage::new("words", "echo fast");
+        let error = run(&stage, How::Own(own("lives")), &Record::default()).unwrap_err().to_string();
+        assert!(error.contains("printed something else"), "{error}");
+    }
+}

@@ -181,7 +181,8 @@ fn prepare_streams(place: &Path) -> Result<String> {
         .arg(format!("-DoutputDirectory={}", lib.display())))?;
     let is_java = |file: &&PathBuf| file.extension().is_some_and(|extension| extension == "java");
     run(Command::new("javac")
-        .arg("-d")
+        // What the broker needs at least, whichever Java compiles: the one that runs may be an older one.
+        .args(["--release", "17", "-d"])
         .arg(&classes)
         .args(["-cp", &lib.join("*").display().to_string()])
         .args(files.iter().filter(is_java)))?;

@@ -40,7 +40,7 @@ fn run_job(ground: &Ground, grid: &mut Grid<'_>, job: &str, tasks: u32) -> Resul
     let path = format!("/v1/pools/{POOL}/jobs/{job}");
     until("the end of the job", JOB_TIMEOUT, LOOK_INTERVAL, || {
         grid.check()?;
-        has_ended(&grid.json(&path)?, tasks)
+        grid.json(&path)?.map_or(Ok(false), |job| has_ended(&job, tasks))
     })?;
     Ok(began.elapsed())
 }

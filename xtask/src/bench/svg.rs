@@ -7,7 +7,7 @@ use super::spread::number;
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = 20.0;
+const RIGHT: f64 = 40.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 84.0;
 
@@ -77,13 +77,13 @@ impl Scale {
     }
 }
 
-/// The next round number: 1, 2, 2.5 or 5 with zeros.
+/// The next round number: one digit with zeros, of which a fifth is round, too.
 fn ceiling(figure: f64) -> f64 {
     if figure <= 0.0 || !figure.is_finite() {
         return 1.0;
     }
     let unit = 10_f64.powf(figure.log10().floor());
-    let rounds = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|step| step * unit);
+    let rounds = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0].into_iter().map(|step| step * unit);
     // A hair of tolerance: 5 is not to become 10 because of how it was computed.
     rounds.into_iter().find(|round| *round >= figure * (1.0 - 1e-9)).unwrap_or(figure)
 }
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn points_lie_where_the_scale_says() {
         let svg = draw(&chart(vec![line("ours", &[(1.0, 0.0), (10.0, 25.0), (100.0, 50.0)])]));
-        let left_to_right = r#"points="70.0,316.0 385.0,180.0 700.0,44.0""#;
+        let left_to_right = r#"points="70.0,316.0 375.0,180.0 680.0,44.0""#;
         assert!(svg.contains(left_to_right), "{svg}");
         assert!(svg.contains("<title>ours: 25 at 10</title>"), "{svg}");
     }
@@ -230,6 +230,6 @@ mod tests {
     #[test]
     fn the_upper_end_is_a_round_number() {
         let found = [0.0, 0.9, 1.0, 1.2, 2.1, 4.9, 5.0, 51.0, 99.0].map(ceiling);
-        assert_eq!(found, [1.0, 1.0, 1.0, 2.0, 2.5, 5.0, 5.0, 100.0, 100.0]);
+        assert_eq!(found, [1.0, 1.0, 1.0, 2.0, 3.0, 5.0, 5.0, 60.0, 100.0]);
     }
 }

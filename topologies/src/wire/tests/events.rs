@@ -10,8 +10,10 @@ use super::generate::{
 };
 use crate::id::{Attempt, Generation, Incarnation, Pool, Priority, TaskId, WorkerName};
 use crate::task::{ClosedAttempt, EndedTask, Outcome, Reason, TaskState};
-use crate::time::WallMs;
-use crate::wire::{Event, InputRange, RefusedReason, WorkerFact, outcome_from_name, reason_from_name};
+use crate::time::{ProcessorMs, WallMs};
+use crate::wire::{
+    BatchLog, Event, InputRange, RefusedReason, WorkerFact, outcome_from_name, reason_from_name,
+};
 
 pub(super) fn reason() -> impl Strategy<Value = Reason> {
     prop::sample::select(vec![
@@ -155,10 +157,30 @@ fn workers() -> BoxedStrategy<Event> {
         .boxed()
 }
 
+fn log() -> BoxedStrategy<BatchLog> {
+    (any::<[u64; 3]>(), any::<[u32; 2]>(), prop::collection::vec(any::<u8>(), 0..40))
+        .prop_map(|([clock, digest, owner_epoch], [rows, code_version], local)| BatchLog {
+            clock: ProcessorMs(clock),
+            rows,
+            digest,
+            owner_epoch,
+            code_version,
+            local,
+        })
+        .boxed()
+}
+
 pub(super) fn event() -> BoxedStrategy<Event> {
     let range = || any::<(i64, i64)>().prop_map(|(from, to)| InputRange { from, to });
-    let batch = (any::<i32>(), any::<u64>(), range(), range(), at()).prop_map(
-        |(partition, sequence, tasks, status, at)| Event::Batch { partition, sequence, tasks, status, at },
+    let batch = (any::<i32>(), any::<u64>(), range(), range(), at(), of(log())).prop_map(
+        |(partition, sequence, tasks, status, at, log)| Event::Batch {
+            partition,
+            sequence,
+            tasks,
+            status,
+            at,
+            log: log.map(Box::new),
+        },
     );
     let closed = (pool(), id(), any::<u32>(), closed(), state(), of(at())).prop_map(
         |(pool, id, generation, closed, next, due)| Event::AttemptClosed {

@@ -107,3 +107,28 @@ fn a_task_of_a_newer_server_is_read_from_its_event() {
     assert_ne!(newer, text);
     assert_eq!(decode_event(newer.as_bytes()).unwrap(), decode_event(text.as_bytes()).unwrap());
 }
+
+#[test]
+fn a_copy_of_a_batch_record_by_an_older_server_is_read() {
+    let old = br#"{"v":1,"type":"batch","at_ms":5,"partition":3,"sequence":17,"tasks":{"from":1,"to":2},"status":{"from":3,"to":4}}"#;
+    let event = decode_event(old).unwrap();
+    let Event::Batch { sequence: 17, log: None, .. } = &event else {
+        panic!("{event:?}");
+    };
+    assert_eq!(encode_event(&event), old, "and written as it was");
+}
+
+#[test]
+fn what_a_copy_of_a_batch_record_says_must_be_whole() {
+    let copy = |more: &str| {
+        let text = format!(
+            r#"{{"v":1,"type":"batch","at_ms":5,"partition":3,"sequence":17,"tasks":{{"from":1,"to":2}},"status":{{"from":3,"to":4}},"clock_ms":9{more}}}"#
+        );
+        decode_event(text.as_bytes())
+    };
+    let whole = r#","rows":1,"digest":"00000000000000ff","owner_epoch":2,"code_version":1"#;
+    assert!(copy(whole).is_ok());
+    assert!(copy(&whole.replace("ff\"", "fg\"")).is_err());
+    assert!(copy(&format!(r#"{whole},"local":"012""#)).is_err());
+    assert!(copy(&whole.replace(r#""rows":1,"#, "")).is_err());
+}
