@@ -16,6 +16,7 @@ mod s14;
 mod s16;
 mod s20;
 mod s23;
+mod s24;
 mod s25;
 mod s30;
 mod s31;
@@ -66,6 +67,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { id: "S16", what: "one of RocksDB's files is damaged (--trials)", run: s16::run },
     Scenario { id: "S20", what: "an input is deleted and made again", run: s20::run },
     Scenario { id: "S23", what: "10,000 workers fall silent at once (--workers, --tasks)", run: s23::run },
+    Scenario { id: "S24", what: "the wall's clock steps; needs libfaketime", run: s24::run },
     Scenario { id: "S25", what: "2,000,000 tasks wait (--tasks)", run: s25::run },
     Scenario { id: "S30", what: "all nemeses in turn (--minutes)", run: s30::run },
     Scenario {
