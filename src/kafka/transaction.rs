@@ -25,8 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(12);
 /// A commit that takes longer was sent more than once, or soon would have been: half of the time after which librdkafka
 /// gives up on a request.
 const SLOW_COMMIT: Duration = Duration::from_millis(SOCKET_TIMEOUT_MS / 2);
-/// How many words of librdkafka are heard after a commit: more than one means trouble already.
-const WORDS_MAX: usize = 64;
+/// How many words of librdkafka are heard at once; there are that many only when a broker was away for an hour.
+const WORDS_MAX: usize = 10_000;
 /// How long the broker may take to say whether a topic exists.
 const LOOKUP: Duration = Duration::from_secs(2);
 
@@ -123,6 +123,8 @@ impl Transactions {
             return Err(KafkaFailure::Tainted(taint.clone()));
         }
         let producer = self.usable()?;
+        // A connection that was closed while nothing was open has no request on it that could come late.
+        hear_out(producer);
         producer.context().reset();
         let begun = producer.begin_transaction();
         (self.produced, self.bytes) = (0, 0);
@@ -278,8 +280,14 @@ fn queue(
 
 /// Whether a producer met trouble in a transaction that is committed now, and which.
 fn taint(producer: &BaseProducer<Tally>, took: Duration) -> Option<String> {
+    hear_out(producer);
+    let slow = || format!("the commit took {} ms", took.as_millis());
+    producer.context().trouble().or_else(|| (took > SLOW_COMMIT).then(slow))
+}
+
+/// What librdkafka has to say waits in its queue until somebody polls; usually that is nothing.
+fn hear_out(producer: &BaseProducer<Tally>) {
     let tally = producer.context();
-    // What librdkafka has to say waits in its queue; usually that is nothing.
     for _ in 0..WORDS_MAX {
         let before = tally.heard();
         producer.poll(Duration::ZERO);
@@ -287,8 +295,6 @@ fn taint(producer: &BaseProducer<Tally>, took: Duration) -> Option<String> {
             break;
         }
     }
-    let slow = || format!("the commit took {} ms", took.as_millis());
-    tally.trouble().or_else(|| (took > SLOW_COMMIT).then(slow))
 }
 
 fn owned(headers: &[(String, Vec<u8>)]) -> OwnedHeaders {
