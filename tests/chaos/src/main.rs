@@ -12,10 +12,10 @@
 //! ./yard chaos --report                                 docs/reliability.md from docs/reliability.json
 //! ```
 //!
-//! Each run writes into a directory of its own (`--dir`, by default under the target directory): logs, `history.jsonl`, and
-//! after a violation `topics.jsonl`. Its row is merged into `docs/reliability.json` at its end. A failing seed is printed and
-//! repeats with `--seed`; what a seed repeats is the choices, not the scheduling of processes. **Invalid** is not passed: a
-//! trial is invalid when its fault left no trace, or when nothing was completed in the quiet window after it.
+//! Each run writes into a directory of its own (`--dir`, by default a new one under the system's temporary directory): logs,
+//! `history-*.jsonl`, and after a violation `topics.jsonl`. Its row is merged into `docs/reliability.json` at its end. A failing
+//! seed is printed and repeats with `--seed`; what a seed repeats is the choices, not the scheduling of processes. **Invalid**
+//! is not passed: a trial is invalid when its fault left no trace, or when nothing was completed in its grid.
 //!
 //! Exit code 0: nothing was found. 1: a violation. 3: none, but a trial was invalid.
 #![expect(
@@ -37,11 +37,12 @@ mod rng;
 mod scenario;
 mod workload;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use clap::Parser;
 
 use lab::{Lab, Outcome, Plan, say};
@@ -149,9 +150,10 @@ fn run_one(
 ) -> Result<Outcome> {
     say(scenario.id, &format!("seed {}, in {}", plan.seed, dir.display()));
     let mut lab = Lab::open(dir, program, plan.clone())?;
-    let mut outcome = (scenario.run)(&mut lab).unwrap_or_else(|error| Outcome {
-        invalid: vec![format!("the run broke off: {error:#}")],
-        ..Outcome::default()
+    // The checker panics when the topics can't be read: the scenarios after this one are to have their turn all the same.
+    let ran = catch_unwind(AssertUnwindSafe(|| (scenario.run)(&mut lab)));
+    let mut outcome = ran.unwrap_or_else(|_| Err(anyhow!("a panic, see above"))).unwrap_or_else(|error| {
+        Outcome { invalid: vec![format!("the run broke off: {error:#}")], ..Outcome::default() }
     });
     if outcome.seeds.is_empty() {
         outcome.seeds.push(plan.seed);

@@ -24,7 +24,11 @@ pub(super) fn run(lab: &mut Lab) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     for turn in 0..u64::from(lab.plan.trials(2)) {
         let seed = lab.plan.seed + turn;
-        round(lab, seed, &mut outcome)?;
+        // What was found so far stays found.
+        if let Err(error) = round(lab, seed, &mut outcome) {
+            outcome.invalid.push(format!("seed {seed} broke off: {error:#}"));
+            break;
+        }
         if !outcome.violations.is_empty() {
             break;
         }

@@ -20,7 +20,11 @@ pub(super) fn run(lab: &mut Lab) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let mut seed = lab.plan.seed;
     while Instant::now() < until && outcome.violations.is_empty() {
-        round(lab, seed, until.min(Instant::now() + ROUND), &mut outcome)?;
+        // What was found so far stays found.
+        if let Err(error) = round(lab, seed, until.min(Instant::now() + ROUND), &mut outcome) {
+            outcome.invalid.push(format!("seed {seed} broke off: {error:#}"));
+            break;
+        }
         seed += 1;
     }
     Ok(outcome)

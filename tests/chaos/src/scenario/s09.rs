@@ -55,7 +55,11 @@ pub(super) fn run(lab: &mut Lab) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let mut seed = lab.plan.seed;
     while outcome.trials < trials && outcome.violations.is_empty() {
-        cuts(lab, seed, trials, &mut outcome)?;
+        // What was found so far stays found.
+        if let Err(error) = cuts(lab, seed, trials, &mut outcome) {
+            outcome.invalid.push(format!("seed {seed} broke off: {error:#}"));
+            break;
+        }
         seed += 1;
     }
     Ok(outcome)
