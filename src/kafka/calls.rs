@@ -18,14 +18,16 @@ pub enum Call {
     Send,
     /// Asking where a partition begins and ends.
     Watermarks,
+    /// Asking for topics: their ids, partitions and settings.
+    Describe,
     /// Closing a client.
     Close,
 }
 
 impl Call {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Claim, Self::Deliver, Self::Commit, Self::Send, Self::Watermarks, Self::Close];
+    pub const ALL: [Self; 7] =
+        [Self::Claim, Self::Deliver, Self::Commit, Self::Send, Self::Watermarks, Self::Describe, Self::Close];
 
     /// Its name.
     #[must_use]
@@ -36,6 +38,7 @@ impl Call {
             Self::Commit => "commit",
             Self::Send => "send",
             Self::Watermarks => "watermarks",
+            Self::Describe => "describe",
             Self::Close => "close",
         }
     }

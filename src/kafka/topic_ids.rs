@@ -13,6 +13,7 @@ use rdkafka::bindings as rd;
 use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::calls::{Call, watched};
 use super::error::{KafkaFailure, Result, failure, is_missing};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,7 +35,8 @@ pub(super) fn describe<C: ClientContext>(
     admin: &AdminClient<C>,
     topics: &[String],
 ) -> Result<BTreeMap<String, Option<TopicFound>>> {
-    let described = Described::ask(admin, topics)?;
+    let of = topics.first().map_or("", String::as_str);
+    let described = watched(Call::Describe, of, || Described::ask(admin, topics))?;
     let mut found: BTreeMap<String, Option<TopicFound>> =
         topics.iter().map(|topic| (topic.clone(), None)).collect();
     for (name, topic) in described.topics() {

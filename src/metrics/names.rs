@@ -153,7 +153,7 @@ metrics! {
         KAFKA_BYTES Counter "yardmaster_kafka_bytes_total" [client direction] "bytes"
             "Bytes sent to and received from brokers.";
         KAFKA_OVERDUE Gauge "yardmaster_kafka_calls_overdue" [call] "calls"
-            "Calls of the Kafka client that go on for longer than 5 s: claim, deliver, commit, send, watermarks, close. The log and /readyz name them.";
+            "Calls of the Kafka client that go on for longer than 5 s: claim, deliver, commit, send, watermarks, describe, close. The log and /readyz name them.";
         KAFKA_TROUBLES Counter "yardmaster_kafka_troubles_total" [client what] "events"
             "What went wrong between a client and its brokers: send_error, receive_error, retry, timeout, disconnect.";
     }

@@ -40,9 +40,10 @@ fn signal(broker: &Broker, signal: Signal) {
 fn what_hangs_is_shown(server: &Server) {
     let overdue = || {
         let ready = server.http.get("/readyz").json();
-        ready["overdue"].as_array().unwrap().iter().find(|open| open["call"] == "claim").cloned()
+        // A processor asks for its topics before it claims anything.
+        ready["overdue"].as_array().unwrap().iter().find(|open| open["call"] == "describe").cloned()
     };
-    let open = await_some("a claim that is overdue", || server.last_words(), overdue);
+    let open = await_some("a question that is overdue", || server.last_words(), overdue);
     eprintln!("shutdown: {open}");
     let named = || server.log().contains("does not come back").then_some(());
     await_some("the watchdog's word", || server.last_words(), named);
@@ -51,7 +52,7 @@ fn what_hangs_is_shown(server: &Server) {
         let found = text.lines().find_map(|line| line.strip_prefix(series));
         found.unwrap_or_else(|| panic!("no {series} in\n{text}")).trim().parse().unwrap()
     };
-    assert!(value("yardmaster_kafka_calls_overdue{call=\"claim\"}") >= 1.0);
+    assert!(value("yardmaster_kafka_calls_overdue{call=\"describe\"}") >= 1.0);
     let still = value("yardmaster_processor_still_seconds{partition=\"0\"}");
     let lag = value("yardmaster_input_lag_seconds{input=\"tasks\",partition=\"0\"}");
     assert!(still > 3.0 && lag >= still, "still for {still} s, behind by {lag} s");

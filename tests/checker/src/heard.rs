@@ -10,8 +10,8 @@ use crate::event::{Event, Name};
 use crate::record::{Raw, Topics, text};
 use crate::violation::{Faults, Invariant};
 
-/// Where an attempt was given out: the place of its event on its partition.
-type Opened = BTreeMap<(Name, i64), i64>;
+/// Where an attempt was given out: the partition and offset of its event.
+type Opened = BTreeMap<(Name, i64), (i32, i64)>;
 
 /// A status about an attempt.
 struct Said<'a> {
@@ -25,7 +25,7 @@ pub(crate) fn check_heard(topics: &Topics, events: &[Event<'_>], faults: &mut Fa
     let opened: Opened = events
         .iter()
         .filter(|event| event.text("type") == "assigned")
-        .map(|event| (event.attempt(), event.raw.offset))
+        .map(|event| (event.attempt(), (event.raw.partition, event.raw.offset)))
         .collect();
     let begins = begins(events);
     for said in topics.status.iter().flat_map(said) {
@@ -34,7 +34,12 @@ pub(crate) fn check_heard(topics: &Topics, events: &[Event<'_>], faults: &mut Fa
             continue;
         }
         let Some(begin) = begin_of(&begins, said.raw) else { continue };
-        if opened.get(&said.attempt).is_none_or(|at| *at >= begin) {
+        let at = opened.get(&said.attempt);
+        // On another partition than its pool's it was only sent on, and is judged where it arrived.
+        if at.is_some_and(|(partition, _)| *partition != said.raw.partition) {
+            continue;
+        }
+        if at.is_none_or(|(_, at)| *at >= begin) {
             let ((pool, id), attempt) = said.attempt;
             let text = format!("a worker spoke of {pool}/{id} attempt {attempt} before it was given out");
             faults.add(Invariant::OneAttempt, said.raw.place(), text);

@@ -143,6 +143,10 @@ fn rule_queries(prometheus: &Prometheus, server: &Server) -> Vec<Query> {
     queries
 }
 
+/// What a server that is well and alone does not have: `storage` and `failover` see these.
+const NOT_ALONE: [&str; 3] =
+    ["yardmaster_partition_halted", "yardmaster_standby_lag_records", "yardmaster_standby_lag_seconds"];
+
 #[test]
 fn prometheus() {
     // Two partitions, so that one of them is wrong; a short lease, so that workers are lost soon.
@@ -162,6 +166,7 @@ fn prometheus() {
         let expr = format!("count({}{end})", metric.name);
         Query { dashboard: "names file: series".to_owned(), panel: metric.name.to_owned(), expr }
     }));
+    open.retain(|query| !NOT_ALONE.iter().any(|name| query.expr.contains(name)));
     await_data(&prometheus, &server, &mut load, &open);
     print_table(&prometheus, &open);
     let firing = "ALERTS{alertname=\"YardmasterDeadLetters\",alertstate=\"firing\"}";
