@@ -32,6 +32,10 @@ fn owned(grid: &Grid, seen_by: &str, id: &str) -> Option<usize> {
 #[test]
 fn the_copies_of_a_killed_server_take_over() {
     let mut grid = Grid::start("failover-kill", &["a", "b"]);
+    let metrics = grid.server("a").http.get("/metrics").body;
+    for name in ["yardmaster_standby_lag_records{partition=", "yardmaster_standby_lag_seconds{partition="] {
+        assert!(metrics.contains(name), "no {name}\n{metrics}");
+    }
     for round in 0..scaled(2) {
         let (dead, other) = if round % 2 == 0 { ("a", "b") } else { ("b", "a") };
         let restored_before = grid.server(other).restored().len();
