@@ -9,7 +9,7 @@ use yardmaster_topologies::event::Local;
 
 use crate::cluster::{
     Fleet, FleetOptions, Server, ServerOptions, Topic, Watch, add_partitions, await_some, bootstrap,
-    configure_topic, create_topic, delete_records, produce, reader, submit,
+    configure_topic, create_topic, delete_records, produce, reader, submit, submit_range,
 };
 use crate::stale::copy;
 
@@ -87,9 +87,10 @@ fn a_topic_that_is_made_again_while_running() {
     let server = Server::start(&options);
     let watch = Watch::start(&options.namespace);
     let tasks = server.topic("tasks");
-    let before = 100;
+    // Many records: the new ones stay below the old position.
+    let (topic, before) = (Topic::new(&tasks), 100);
     for number in 0..before {
-        submit(&options.namespace, "p", &format!("before-{number}"), &json!({"command":["true"]}));
+        submit_range(&topic, "p", "before", number..number + 1, &json!({"command":["true"]}));
     }
     await_some("the acceptance", || server.last_words(), || (accepted(&watch) == before).then_some(()));
     make_again(&tasks, 1, &[]);

@@ -15,11 +15,13 @@ use crate::toy::{Op, batch_of};
 
 /// Damages of each class of file, of each kind, to each of two stores.
 const TRIALS: u64 = 6;
+/// After these batches all is flushed into tables...
+const FLUSHED: [u64; 3] = [10, 20, 30];
+/// ...and the rest is in logs alone.
 const BATCHES: u64 = 60;
-/// All of the last batches stay in one log.
-const LARGE: usize = 64 << 20;
-/// Flushes begin behind the process's back, so that there are several logs.
-const SMALL: usize = 1 << 20;
+const ONE_LOG: &[u64] = &[BATCHES];
+/// The last batch of each log.
+const THREE_LOGS: &[u64] = &[40, 50, BATCHES];
 
 type Rows = Vec<(TableClass, Vec<u8>, Vec<u8>)>;
 
@@ -83,12 +85,7 @@ impl Damage {
 }
 
 fn open(path: &Path) -> Result<DiskStore, StateError> {
-    open_with(path, LARGE)
-}
-
-fn open_with(path: &Path, write_buffer_bytes: usize) -> Result<DiskStore, StateError> {
-    let options = DiskOptions { write_buffer_bytes, ..DiskOptions::new(BlockCache::new(1 << 20)) };
-    DiskStore::open(path, &options)
+    DiskStore::open(path, &DiskOptions::new(BlockCache::new(1 << 20)))
 }
 
 fn nth(store: &dyn StoreRead, sequence: u64) -> Batch {
@@ -119,32 +116,44 @@ fn rows(store: &dyn StoreRead) -> Result<Rows, StateError> {
     Ok(rows)
 }
 
-/// A store as a killed process leaves it: files of several flushes, and batches in its log alone. Returns what it held
-/// after each batch.
-fn original(path: &Path, write_buffer_bytes: usize) -> Vec<Rows> {
-    let work = path.join("work");
-    let store = open_with(&work, write_buffer_bytes).unwrap();
+/// A store as a process leaves it that is killed while all flushes since the last of the tables' still run: files of
+/// several flushes, and the batches after them in logs. Returns what it held after each batch.
+fn original(path: &Path, logs: &[u64]) -> Vec<Rows> {
+    let (work, killed, trial) = (path.join("work"), path.join("killed"), path.join("trial"));
+    let store = open(&work).unwrap();
     let mut states = vec![Rows::new()];
-    for sequence in 1..=BATCHES {
-        store.commit(&nth(&store, sequence)).unwrap();
-        if sequence % 16 == 0 {
-            store.flush().unwrap();
-        }
-        states.push(rows(&store).unwrap());
+    for last in FLUSHED {
+        commit_to(&store, last, &mut states);
+        store.flush().unwrap();
     }
-    // A process that is killed now leaves these files. They are copied one by one, and a flush may remove some meanwhile:
-    // then again.
-    let (killed, trial) = (path.join("killed"), path.join("trial"));
-    loop {
-        let is_whole = copy(&work, &killed).is_ok()
-            && copy(&killed, &trial).is_ok()
-            && judge(&trial, &states, "the original") == Outcome::Same;
-        fs::remove_dir_all(&trial).ok();
-        if is_whole {
-            return states;
-        }
+    // The files are copied one by one, and a compaction may remove some meanwhile: then again.
+    while copy(&work, &killed).is_err() || !is_same(&killed, &trial, &states) {
         fs::remove_dir_all(&killed).unwrap();
     }
+    // A log is whole before it is flushed, and gone behind that. To the copied tables it is still to be flushed.
+    for last in logs {
+        commit_to(&store, *last, &mut states);
+        let log = files(&work)[&Class::Log].last().unwrap().clone();
+        fs::copy(&log, killed.join(log.file_name().unwrap())).unwrap();
+        store.flush().unwrap();
+    }
+    assert!(is_same(&killed, &trial, &states), "all batches are there");
+    states
+}
+
+/// Commits up to this batch, and notes what is there after each.
+fn commit_to(store: &DiskStore, last: u64, states: &mut Vec<Rows>) {
+    for sequence in states.len() as u64..=last {
+        store.commit(&nth(store, sequence)).unwrap();
+        states.push(rows(store).unwrap());
+    }
+}
+
+/// Whether a store opens with all batches; a copy of it is opened, since opening changes its files.
+fn is_same(store: &Path, trial: &Path, states: &[Rows]) -> bool {
+    let is_same = copy(store, trial).is_ok() && judge(trial, states, "the original") == Outcome::Same;
+    fs::remove_dir_all(trial).unwrap();
+    is_same
 }
 
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
@@ -202,9 +211,9 @@ fn judge(path: &Path, states: &[Rows], what: &str) -> Outcome {
 type Outcomes = BTreeMap<(Class, Outcome), usize>;
 
 /// Damages copies of one store, each in another way. Returns how many they were.
-fn damage_all(write_buffer_bytes: usize, seeds: std::ops::Range<u64>, outcomes: &mut Outcomes) -> u64 {
+fn damage_all(logs: &[u64], seeds: std::ops::Range<u64>, outcomes: &mut Outcomes) -> u64 {
     let dir = tempfile::tempdir().unwrap();
-    let states = original(dir.path(), write_buffer_bytes);
+    let states = original(dir.path(), logs);
     let (killed, trial) = (dir.path().join("killed"), dir.path().join("trial"));
     let classes = files(&killed);
     assert_eq!(classes.keys().copied().collect::<Vec<_>>(), Class::ALL, "there is a file of each class");
@@ -232,8 +241,8 @@ fn damage_all(write_buffer_bytes: usize, seeds: std::ops::Range<u64>, outcomes: 
 fn damage_is_never_silent() {
     let (first, mut outcomes) = (0x5eed_u64, Outcomes::new());
     let mut trials = 0;
-    for (write_buffer_bytes, first) in [(LARGE, first), (SMALL, first + TRIALS)] {
-        trials += damage_all(write_buffer_bytes, first..first + TRIALS, &mut outcomes);
+    for (logs, first) in [(ONE_LOG, first), (THREE_LOGS, first + TRIALS)] {
+        trials += damage_all(logs, first..first + TRIALS, &mut outcomes);
     }
     eprintln!("{trials} damages, seeds from {first} on: {outcomes:?}, 0 silent");
     assert!(trials >= 200);
@@ -248,7 +257,7 @@ fn damage_is_never_silent() {
 #[test]
 fn damage_in_the_middle_of_a_log_takes_nothing_from_behind_it() {
     let dir = tempfile::tempdir().unwrap();
-    let states = original(dir.path(), LARGE);
+    let states = original(dir.path(), ONE_LOG);
     let killed = dir.path().join("killed");
     let log = files(&killed)[&Class::Log].last().unwrap().clone();
     let length = fs::metadata(&log).unwrap().len();
@@ -272,18 +281,30 @@ fn damage_in_the_middle_of_a_log_takes_nothing_from_behind_it() {
 #[test]
 fn a_log_that_is_missing_between_two_others_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
-    let states = original(dir.path(), SMALL);
+    let states = original(dir.path(), THREE_LOGS);
     let killed = dir.path().join("killed");
-    let logs = files(&killed)[&Class::Log].clone();
-    assert!(logs.len() > 2, "{logs:?}");
-    for log in &logs {
+    let mut missed = 0;
+    for log in &files(&killed)[&Class::Log] {
         let path = dir.path().join("trial");
         copy(&killed, &path).unwrap();
         fs::remove_file(path.join(log.file_name().unwrap())).unwrap();
         let outcome = judge(&path, &states, &format!("without {}", log.display()));
         eprintln!("without {}: {outcome:?}", log.file_name().unwrap().display());
+        missed += usize::from(outcome != Outcome::Same);
         fs::remove_dir_all(&path).unwrap();
     }
+    assert_eq!(missed, THREE_LOGS.len(), "each log that is not flushed is missed");
+}
+
+#[test]
+fn who_only_reads_is_told_of_damage_too() {
+    let dir = tempfile::tempdir().unwrap();
+    original(dir.path(), ONE_LOG);
+    let killed = dir.path().join("killed");
+    let look = || DiskStore::open_read_only(&killed, &DiskOptions::new(BlockCache::new(1 << 20)));
+    assert_eq!(look().unwrap().checkpoint().unwrap().unwrap().sequence, BATCHES);
+    fs::remove_file(&files(&killed)[&Class::Sst][0]).unwrap();
+    assert!(matches!(look(), Err(StateError::Corrupted(_))), "a table is gone");
 }
 
 #[test]

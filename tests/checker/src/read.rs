@@ -69,6 +69,8 @@ fn consumer(bootstrap: &str, isolation: &str) -> BaseConsumer {
         .set("auto.offset.reset", "error")
         .set("enable.partition.eof", "true")
         .set("isolation.level", isolation)
+        // A partition that came too late for a fetch waits for that one's end.
+        .set("fetch.wait.max.ms", "50")
         .set("fetch.message.max.bytes", "4194304")
         .create()
         .expect("a consumer's settings")
