@@ -13,7 +13,7 @@ pub(super) enum Provocation {
     PeerDeath,
     /// It is told to stop.
     Stop,
-    /// A commit is not answered.
+    /// The connection is lost while a commit is asked for.
     Doubt,
 }
 

@@ -3,15 +3,15 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::Signal;
 
 use super::points::{POINTS, Point, Provocation};
 use super::steps::{conclude, note, quiet_window};
-use crate::cluster::PATIENCE;
+use crate::cluster::{PATIENCE, await_that};
 use crate::grid::{Grid, GridOptions};
 use crate::lab::{Lab, Outcome, say};
-use crate::proxy::api;
+use crate::proxy::{Wanted, api};
 use crate::rng::Rng;
 
 /// The instance that dies, and the one that takes over.
@@ -19,6 +19,9 @@ const VICTIM: usize = 0;
 const PEER: usize = 1;
 /// How long a failpoint may take to be reached.
 const REACHED: Duration = Duration::from_secs(45);
+/// How long a batch takes that is to be met in its middle, and how many do: some minutes' worth.
+const LONG_MS: u32 = 400;
+const LONG_BATCHES: u32 = 1_500;
 
 pub(super) fn run(lab: &mut Lab) -> Result<Outcome> {
     let mut outcome = Outcome::default();
@@ -66,7 +69,7 @@ fn round(lab: &Lab, seed: u64, outcome: &mut Outcome) -> Result<()> {
 
 /// Until the victim has killed itself there, which its exit status and its last line show.
 fn die_at(lab: &Lab, grid: &mut Grid, point: &Point, pass: u64) -> Result<()> {
-    arm(grid, point, &format!("{}@{pass}=kill", point.name))?;
+    arm(grid, point, &armed(point, pass))?;
     provoke(lab, grid, point.provocation)?;
     let status = grid.at(VICTIM)?.await_own_death(REACHED)?;
     if status.signal() != Some(Signal::SIGKILL as i32) {
@@ -74,6 +77,16 @@ fn die_at(lab: &Lab, grid: &mut Grid, point: &Point, pass: u64) -> Result<()> {
     }
     note(lab, "failpoint", point.name);
     Ok(())
+}
+
+/// The failpoint, and what makes it sure that a process gets there.
+fn armed(point: &Point, pass: u64) -> String {
+    let mut value = format!("{}@{pass}=kill", point.name);
+    if point.provocation == Provocation::Placement {
+        // A batch takes some milliseconds; when each takes long, a placement that changes finds one in its middle.
+        value.extend((1..=LONG_BATCHES).map(|batch| format!(",after_decide@{batch}=delay:{LONG_MS}")));
+    }
+    value
 }
 
 /// Starts the victim again with the failpoint in it.
@@ -103,16 +116,15 @@ pub(super) fn provoke(lab: &Lab, grid: &mut Grid, provocation: Provocation) -> R
         }
         Provocation::Placement => {
             ready_unless_dead(grid)?;
-            // A placement changes when it wants to; that it does so in the middle of a batch takes some luck.
-            for _ in 0..4 {
-                grid.at(PEER)?.kill()?;
-                owns_all_unless_dead(grid)?;
-                grid.at(PEER)?.start(&[])?;
-                grid.at(PEER)?.await_ready(PATIENCE)?;
-                if !grid.at(VICTIM)?.is_running() {
-                    break;
-                }
-            }
+            grid.at(PEER)?.kill()?;
+            owns_all_unless_dead(grid)?;
+            grid.at(PEER)?.start(&[])?;
+            // Once the peer's copies are warm it gets its share back.
+            let partitions = grid.options.partitions;
+            let victim = grid.at(VICTIM)?;
+            await_that("the armed instance to give something away", PATIENCE, || {
+                victim.owned().len() < partitions || !victim.is_running()
+            })?;
         }
         Provocation::Stop => {
             ready_unless_dead(grid)?;
@@ -120,13 +132,15 @@ pub(super) fn provoke(lab: &Lab, grid: &mut Grid, provocation: Provocation) -> R
         }
         Provocation::Doubt => {
             ready_unless_dead(grid)?;
-            let proxy = lab.proxies.get(VICTIM);
-            if let Some(proxy) = proxy {
-                proxy.faults.mute(&[api::END_TXN]);
-                // Long enough for the client's own patience to end.
-                std::thread::sleep(Duration::from_secs(12));
-                proxy.faults.heal();
-            }
+            // Before it started again it may have given everything to its peer.
+            let victim = grid.at(VICTIM)?;
+            await_that("the armed instance to own something", PATIENCE, || !victim.owned().is_empty())?;
+            let proxy = lab.proxies.get(VICTIM).context("the victim's proxy")?;
+            let end = proxy.faults.hold(Wanted { api: api::END_TXN, transactional_id: None, skip: 0 });
+            await_that("a transaction's end", PATIENCE, || proxy.faults.is_caught(end))?;
+            // Whether it was committed can't be known now.
+            proxy.cut();
+            proxy.faults.release(end);
         }
     }
     Ok(())
@@ -135,7 +149,7 @@ pub(super) fn provoke(lab: &Lab, grid: &mut Grid, provocation: Provocation) -> R
 /// A victim that reaches its failpoint before it is ready is as good.
 fn ready_unless_dead(grid: &mut Grid) -> Result<()> {
     let victim = grid.at(VICTIM)?;
-    crate::cluster::await_that("the armed instance to be ready", PATIENCE, || {
+    await_that("the armed instance to be ready", PATIENCE, || {
         victim.is_ready() || !victim.is_running() || victim.is_stopped()
     })
 }
@@ -144,7 +158,7 @@ fn ready_unless_dead(grid: &mut Grid) -> Result<()> {
 fn owns_all_unless_dead(grid: &mut Grid) -> Result<()> {
     let partitions = grid.options.partitions;
     let victim = grid.at(VICTIM)?;
-    crate::cluster::await_that("the armed instance to own everything", PATIENCE, || {
+    await_that("the armed instance to own everything", PATIENCE, || {
         victim.owned().len() == partitions || !victim.is_running()
     })
 }
