@@ -10,7 +10,6 @@
 mod bench;
 mod cargo;
 mod lint;
-mod mutants;
 mod program;
 mod python;
 mod steps;
@@ -40,7 +39,7 @@ fn main() -> ExitCode {
         "bench" => bench::run_bench(&rest),
         "chaos" => program::run_chaos(&rest),
         "lint" => lint::run_lint(),
-        "mutants" => mutants::run_mutants(&rest),
+        "mutants" => program::run_mutants(&rest),
         "test" => test::run_test(),
         "" | "help" | "-h" | "--help" => {
             eprintln!("{USAGE}");

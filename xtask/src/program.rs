@@ -34,6 +34,13 @@ pub(crate) fn run_chaos(arguments: &[String]) -> Result<()> {
     Err(error).with_context(|| format!("could not run {}", harness.display()))
 }
 
+/// Shows that the tests have teeth: each mistake that a server can be told to make, or the one that is named, must be found.
+/// It is a row of the scorecard, so the harness does it.
+pub(crate) fn run_mutants(named: &[String]) -> Result<()> {
+    let named = named.iter().flat_map(|name| ["--mutant".to_owned(), name.clone()]);
+    run_chaos(&["--scenario".to_owned(), "S31".to_owned()].into_iter().chain(named).collect::<Vec<_>>())
+}
+
 fn set_aside() -> Result<PathBuf> {
     let built = target_dir().join("release").join("yardmaster");
     let chaos = built.with_file_name("yardmaster-chaos");

@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) workers: Option<usize>,
     /// Given to every instance as `YARDMASTER_MUTANT`.
     pub(crate) mutant: Option<String>,
+    /// The checkout: where docs/ and the integration tests are.
+    pub(crate) root: PathBuf,
 }
 
 impl Plan {

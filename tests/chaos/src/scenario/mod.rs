@@ -21,6 +21,7 @@ mod s25;
 mod s30;
 mod s31;
 mod steps;
+mod suite;
 
 use anyhow::{Result, bail};
 

@@ -1,85 +1,168 @@
-//! S31: the program itself is broken on purpose, in each of fourteen ways, and a scenario that should notice is run. A mutant
-//! that nothing notices shows that the scenarios are too weak.
+//! S31: the program itself is broken on purpose, in each of fourteen ways, and whoever should notice looks: an integration
+//! test, or a scenario of this harness where a proxy is needed. A mutant that nothing notices shows that those are too weak.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use super::{s01, s03, s04, s05, s06, s07, s13, s20};
+use super::s05;
+use super::suite::Suite;
 use crate::lab::{Lab, Outcome, Plan, say};
 
-/// A mutant, and who should catch it.
+/// Who should catch it.
+#[derive(Debug, Clone, Copy)]
+enum Catcher {
+    /// The cheapest integration test that finds it, and the word that tells that it was found for what it is: a server that
+    /// does not even start fails every test.
+    Test(&'static str, &'static [&'static str]),
+    /// S5, with so many trials: a proxy keeps the end of a transaction back.
+    HeldEnd(u32),
+}
+
+/// A mutant (`state/src/chaos.rs`), and who should catch it.
 struct Mutant {
     id: &'static str,
     what: &'static str,
-    catcher: fn(&mut Lab) -> Result<Outcome>,
-    minutes: f64,
-    trials: u32,
+    catcher: Catcher,
 }
 
-const fn mutant(
+const fn test(
     id: &'static str,
     what: &'static str,
-    catcher: fn(&mut Lab) -> Result<Outcome>,
-    minutes: f64,
-    trials: u32,
+    name: &'static str,
+    signs: &'static [&'static str],
 ) -> Mutant {
-    Mutant { id, what, catcher, minutes, trials }
+    Mutant { id, what, catcher: Catcher::Test(name, signs) }
 }
 
 const MUTANTS: [Mutant; 14] = [
-    mutant("M1", "a restore that ends at the last stable offset", s13::run, 1.0, 1),
-    mutant("M2", "the high watermark is read before the fence", s04::run, 1.0, 27),
-    mutant("M3", "inputs are resumed from group offsets", s03::run, 1.0, 1),
-    mutant("M4", "rows are applied before the commit", s01::run, 1.0, 1),
-    mutant("M5", "the batch record is outside the transaction", s01::run, 1.0, 1),
-    mutant("M6", "no new producer after a doubt", s05::run, 1.0, 24),
-    mutant("M7", "a worker that reads what was not committed", s01::run, 1.0, 1),
-    mutant("M8", "a completion is taken without its token", s03::run, 1.0, 1),
-    mutant("M9", "leases by the wall's clock", s07::run, 0.5, 1),
-    mutant("M10", "the offset of the last record, not of the next", s03::run, 1.0, 1),
-    mutant("M11", "a reader without a position begins at the end", s01::run, 1.0, 1),
-    mutant("M12", "topics that were made again are not noticed", s20::run, 1.0, 1),
-    mutant("M13", "dead letters are outside the transaction", s06::run, 1.0, 10),
-    mutant("M14", "rows are in the store while the transaction is open", s01::run, 1.0, 1),
+    test(
+        "M1",
+        "a restore that ends at the first open transaction",
+        "faults::open_transaction::foreign_transaction_in_the_changelog",
+        &["was assigned after"],
+    ),
+    test(
+        "M2",
+        "the high watermark is read before the fence",
+        "faults::late_owner::late_owner_commits_once_more",
+        &["was assigned after"],
+    ),
+    test(
+        "M3",
+        "inputs are resumed from another position",
+        "faults::deaths::death_after_the_commit",
+        &["but batch"],
+    ),
+    test(
+        "M4",
+        "rows are applied before the commit",
+        "faults::deaths::death_before_the_commit",
+        &["that stands still"],
+    ),
+    test(
+        "M5",
+        "the batch record is outside the transaction",
+        "faults::deaths::death_after_the_commit",
+        &["a row that no batch record claims"],
+    ),
+    Mutant { id: "M6", what: "no new producer after a doubt", catcher: Catcher::HeldEnd(24) },
+    test(
+        "M7",
+        "a worker that reads what was not committed",
+        "faults::deaths::death_before_the_commit",
+        &["before it was given out"],
+    ),
+    test(
+        "M8",
+        "a completion is taken without its token",
+        "faults::token::wrong_token_counts_for_nothing",
+        &["a wrong token has ended the task"],
+    ),
+    test(
+        "M9",
+        "leases by the wall's clock",
+        "faults::pause::paused_server_loses_no_worker",
+        &["an attempt was lost"],
+    ),
+    test(
+        "M10",
+        "the offset of the last record, not of the next",
+        "tasks::idempotent_submit",
+        &["the record was never taken"],
+    ),
+    test(
+        "M11",
+        "what is lost of an input is skipped",
+        "faults::lost_input::lost_input_halts",
+        &["the halt of partition 0 for input_lost"],
+    ),
+    test(
+        "M12",
+        "topics that were made again are not noticed",
+        "identity::a_topic_that_was_made_again",
+        &["the halt of partition 0 for directory"],
+    ),
+    test(
+        "M13",
+        "dead letters are outside the transaction",
+        "faults::deaths::death_before_the_commit",
+        &["became two dead letters"],
+    ),
+    test(
+        "M14",
+        "rows are in the store while the transaction is open",
+        "faults::deaths::death_before_the_commit",
+        &["that stands still"],
+    ),
 ];
 
 pub(super) fn run(lab: &mut Lab) -> Result<Outcome> {
-    let calm = lab.plan.clone();
     let mut outcome = Outcome::default();
-    for mutant in &MUTANTS {
-        // One alone: --mutant M6.
-        if calm.mutant.as_ref().is_some_and(|wanted| wanted != mutant.id) {
-            continue;
-        }
+    let (wanted, mut suite) = (lab.plan.mutant.clone(), Suite::new(lab));
+    // One alone: --mutant M6.
+    let is_wanted = |mutant: &&Mutant| wanted.as_ref().is_none_or(|wanted| wanted == mutant.id);
+    for mutant in MUTANTS.iter().filter(is_wanted) {
         outcome.trials += 1;
-        lab.plan = Plan {
-            mutant: Some(mutant.id.to_owned()),
-            minutes: Some(mutant.minutes),
-            trials: Some(mutant.trials),
-            ..calm.clone()
+        let Mutant { id, what, catcher } = mutant;
+        let found = match catcher {
+            Catcher::Test(name, signs) => suite.finds(id, name, signs),
+            Catcher::HeldEnd(trials) => held_end(lab, id, *trials),
         };
-        let found = (mutant.catcher)(lab);
-        lab.heal();
-        let Mutant { id, what, .. } = mutant;
-        match found {
-            Ok(found) if !found.violations.is_empty() => {
-                let first =
-                    found.violations.first().map(|one| one.lines().next().unwrap_or_default().to_owned());
-                let line = format!("{id} ({what}) was caught: {}", first.unwrap_or_default());
-                say("S31", &line);
-                outcome.notes.push(line);
-            }
-            Ok(_) => {
-                say("S31", &format!("{id} ({what}) was NOT caught"));
+        let line = match found {
+            Ok(Some(found)) => format!("{id} ({what}) was caught by {found}"),
+            Ok(None) => {
                 outcome.violations.push(format!("{id} ({what}) was not caught"));
+                format!("{id} ({what}) was NOT caught")
             }
-            // A grid that does not even come up is noticed by anybody.
+            // Whoever could not look has not seen it.
             Err(error) => {
-                let line = format!("{id} ({what}) broke the run: {error:#}");
-                say("S31", &line);
-                outcome.notes.push(line.lines().next().unwrap_or_default().to_owned());
+                outcome.invalid.push(format!("{id} ({what}): {error:#}"));
+                format!("{id} ({what}) was not looked for: {error:#}")
             }
-        }
+        };
+        say("S31", &line);
+        outcome.notes.push(line.lines().next().unwrap_or_default().to_owned());
     }
-    lab.plan = calm;
+    if outcome.trials == 0 {
+        bail!("there is no mutant {}: they are M1 to M14", wanted.unwrap_or_default());
+    }
+    let killed = outcome.trials as usize - outcome.violations.len() - outcome.invalid.len();
+    outcome.notes.insert(0, format!("{killed}/{} killed", outcome.trials));
     Ok(outcome)
+}
+
+/// What S5 finds. A run that broke off before its first round has found nothing, whatever it says.
+fn held_end(lab: &mut Lab, id: &str, trials: u32) -> Result<Option<String>> {
+    let calm = lab.plan.clone();
+    lab.plan = Plan { mutant: Some(id.to_owned()), trials: Some(trials), ..calm.clone() };
+    let found = s05::run(lab);
+    lab.plan = calm;
+    lab.heal();
+    let found = found?;
+    if found.trials == 0 {
+        bail!("S5 broke off: {}", found.invalid.join("; "));
+    }
+    // A grid that only stands still may have other reasons.
+    let told = found.violations.iter().find(|violation| !violation.contains("I11"));
+    let first = told.and_then(|text| text.lines().next());
+    Ok(first.map(|first| format!("S5 after {} trials: {first}", found.trials)))
 }
