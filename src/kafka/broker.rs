@@ -2,7 +2,8 @@
 //! it lacks, is better known at the start.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
@@ -12,6 +13,8 @@ use super::client::{Connection, TRANSACTION_TIMEOUT_MS};
 use super::error::{KafkaFailure, Result, failure};
 
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Between two questions.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Any topic's metadata names the brokers; that of one costs less than that of all.
 const ANY_TOPIC: &str = "__transaction_state";
@@ -40,16 +43,13 @@ fn settings(conn: &Connection) -> Result<Settings> {
     let failed = |error| failure(doing, "", &error);
     let admin: AdminClient<DefaultClientContext> = conn.base()?.create().map_err(failed)?;
     let admin = Apart::new("an admin client", admin);
-    let metadata = admin.inner().fetch_metadata(Some(ANY_TOPIC), PATIENCE).map_err(failed)?;
-    let Some(broker) = metadata.brokers().first() else {
-        return Err(KafkaFailure::Unreachable(format!("{doing}: there is none")));
-    };
+    let id = any_broker(&admin)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .map_err(|error| KafkaFailure::Fatal(format!("creating a runtime: {error}")))?;
     let options = AdminOptions::new().request_timeout(Some(PATIENCE));
-    let resource = [ResourceSpecifier::Broker(broker.id())];
+    let resource = [ResourceSpecifier::Broker(id)];
     let results = runtime.block_on(admin.describe_configs(&resource, &options)).map_err(failed)?;
     let described = match results.into_iter().next() {
         Some(Ok(described)) => described,
@@ -58,6 +58,25 @@ fn settings(conn: &Connection) -> Result<Settings> {
     };
     let values = described.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
     Ok(values.collect())
+}
+
+/// One of the brokers. A broker that stood still for a while answers before the controller has taken it in again, and lists
+/// none, not even itself.
+fn any_broker(admin: &AdminClient<DefaultClientContext>) -> Result<i32> {
+    let doing = "asking for the brokers";
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let listed = admin.inner().fetch_metadata(Some(ANY_TOPIC), PATIENCE);
+        let metadata = listed.map_err(|error| failure(doing, "", &error))?;
+        if let Some(broker) = metadata.brokers().first() {
+            return Ok(broker.id());
+        }
+        if Instant::now() >= deadline {
+            let seconds = PATIENCE.as_secs();
+            return Err(KafkaFailure::Unreachable(format!("{doing}: none is listed, for {seconds} s")));
+        }
+        thread::sleep(ASK_AGAIN);
+    }
 }
 
 fn judge(settings: &Settings) -> Result<Vec<String>> {
