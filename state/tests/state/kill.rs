@@ -12,7 +12,6 @@ use crate::toy::{Op, batch_of, check_index, contents};
 
 const DIRECTORY: &str = "YARDMASTER_TEST_KILL_DIR";
 const KILLS: u64 = 12;
-const LOOKS: u64 = 10;
 /// Between two commits of the process that is killed.
 const PACE: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -101,29 +100,6 @@ fn check_fold(store: &DiskStore, model: &MemoryStore, what: &str) {
     assert!(contents(store) == contents(model), "{what}, batch {reached}: not the fold of the batches");
     assert_eq!(store.checkpoint().unwrap(), model.checkpoint().unwrap());
     check_index(store);
-}
-
-#[test]
-fn who_reads_beside_the_writer_sees_whole_batches() {
-    let dir = tempfile::tempdir().unwrap();
-    drop(open(dir.path()));
-    let model = MemoryStore::new();
-    let child = Committing::start(dir.path());
-    let mut last = 0;
-    for look in 0..LOOKS {
-        let reached = loop {
-            let store = DiskStore::open_read_only(dir.path(), &options()).unwrap();
-            if sequence_of(&store) > last {
-                break store;
-            }
-        };
-        last = sequence_of(&reached);
-        check_fold(&reached, &model, &format!("look {look}"));
-        assert!(reached.commit(&nth(&reached, last + 1)).is_err(), "it is not ours to write");
-    }
-    // Which also says that the writer was not disturbed.
-    child.kill();
-    check_fold(&open(dir.path()), &model, "at the end");
 }
 
 #[test]
