@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::Signal;
 
 use super::points::{POINTS, Point, Provocation};
-use super::steps::{conclude, note, quiet_window};
+use super::steps::{conclude, note, quiet_window, seeds};
 use crate::cluster::{PATIENCE, await_that};
 use crate::grid::{Grid, GridOptions};
 use crate::lab::{Lab, Outcome, say};
@@ -24,19 +24,8 @@ const LONG_MS: u32 = 400;
 const LONG_BATCHES: u32 = 1_500;
 
 pub(super) fn run(lab: &mut Lab) -> Result<Outcome> {
-    let mut outcome = Outcome::default();
-    for turn in 0..u64::from(lab.plan.trials(2)) {
-        let seed = lab.plan.seed + turn;
-        // What was found so far stays found.
-        if let Err(error) = round(lab, seed, &mut outcome) {
-            outcome.invalid.push(format!("seed {seed} broke off: {error:#}"));
-            break;
-        }
-        if !outcome.violations.is_empty() {
-            break;
-        }
-    }
-    Ok(outcome)
+    let end = lab.plan.seed + u64::from(lab.plan.trials(2));
+    Ok(seeds(lab, |seed, _| seed < end, |lab, seed, outcome| round(lab, seed, outcome)))
 }
 
 fn round(lab: &Lab, seed: u64, outcome: &mut Outcome) -> Result<()> {

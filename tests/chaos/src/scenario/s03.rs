@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::steps::{conclude, note, quiet_window};
+use super::steps::{conclude, note, quiet_window, seeds};
 use crate::grid::{Grid, GridOptions};
 use crate::lab::{Lab, Outcome, say};
 use crate::rng::Rng;
@@ -17,17 +17,11 @@ const ROUND: Duration = Duration::from_secs(300);
 
 pub(super) fn run(lab: &mut Lab) -> Result<Outcome> {
     let until = Instant::now() + lab.plan.minutes(2.0);
-    let mut outcome = Outcome::default();
-    let mut seed = lab.plan.seed;
-    while Instant::now() < until && outcome.violations.is_empty() {
-        // What was found so far stays found.
-        if let Err(error) = round(lab, seed, until.min(Instant::now() + ROUND), &mut outcome) {
-            outcome.invalid.push(format!("seed {seed} broke off: {error:#}"));
-            break;
-        }
-        seed += 1;
-    }
-    Ok(outcome)
+    Ok(seeds(
+        lab,
+        |_, _| Instant::now() < until,
+        |lab, seed, outcome| round(lab, seed, until.min(Instant::now() + ROUND), outcome),
+    ))
 }
 
 fn round(lab: &Lab, seed: u64, until: Instant, outcome: &mut Outcome) -> Result<()> {

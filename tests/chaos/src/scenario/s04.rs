@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use super::points::POINTS;
 use super::s01::arm;
-use super::steps::{conclude, note, quiet_window};
+use super::steps::{conclude, note, quiet_window, seeds};
 use crate::cluster::await_that;
 use crate::grid::{Grid, GridOptions};
 use crate::lab::{Lab, Outcome, say};
@@ -25,17 +25,11 @@ const ROUND: u32 = 27;
 
 pub(super) fn run(lab: &mut Lab) -> Result<Outcome> {
     let trials = lab.plan.trials(ROUND);
-    let mut outcome = Outcome::default();
-    let mut seed = lab.plan.seed;
-    while outcome.trials < trials && outcome.violations.is_empty() {
-        // What was found so far stays found.
-        if let Err(error) = round(lab, seed, trials, &mut outcome) {
-            outcome.invalid.push(format!("seed {seed} broke off: {error:#}"));
-            break;
-        }
-        seed += 1;
-    }
-    Ok(outcome)
+    Ok(seeds(
+        lab,
+        |_, outcome| outcome.trials < trials,
+        |lab, seed, outcome| round(lab, seed, trials, outcome),
+    ))
 }
 
 fn round(lab: &Lab, seed: u64, trials: u32, outcome: &mut Outcome) -> Result<()> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::steps::{conclude, note, quiet_window};
+use super::steps::{conclude, note, quiet_window, seeds};
 use crate::cluster::await_that;
 use crate::grid::{Grid, GridOptions};
 use crate::lab::{Lab, Outcome, say};
@@ -20,17 +20,11 @@ const ROUNDS: u32 = 6;
 
 pub(super) fn run(lab: &mut Lab) -> Result<Outcome> {
     let trials = lab.plan.trials(8);
-    let mut outcome = Outcome::default();
-    let mut seed = lab.plan.seed;
-    while outcome.trials < trials && outcome.violations.is_empty() {
-        // What was found so far stays found.
-        if let Err(error) = several(lab, seed, trials, &mut outcome) {
-            outcome.invalid.push(format!("seed {seed} broke off: {error:#}"));
-            break;
-        }
-        seed += 1;
-    }
-    Ok(outcome)
+    Ok(seeds(
+        lab,
+        |_, outcome| outcome.trials < trials,
+        |lab, seed, outcome| several(lab, seed, trials, outcome),
+    ))
 }
 
 fn several(lab: &Lab, seed: u64, trials: u32, outcome: &mut Outcome) -> Result<()> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::steps::{conclude, millis, note, quiet_window};
+use super::steps::{conclude, millis, note, quiet_window, seeds};
 use crate::grid::{Grid, GridOptions};
 use crate::lab::{Lab, Outcome, say};
 use crate::report::percentiles;
@@ -18,16 +18,11 @@ const CYCLES: u32 = 5;
 
 pub(super) fn run(lab: &mut Lab) -> Result<Outcome> {
     let trials = lab.plan.trials(5);
-    let mut outcome = Outcome::default();
-    let mut seed = lab.plan.seed;
-    while outcome.trials < trials && outcome.violations.is_empty() {
-        // What was found so far stays found.
-        if let Err(error) = cycles(lab, seed, trials, &mut outcome) {
-            outcome.invalid.push(format!("seed {seed} broke off: {error:#}"));
-            break;
-        }
-        seed += 1;
-    }
+    let mut outcome = seeds(
+        lab,
+        |_, outcome| outcome.trials < trials,
+        |lab, seed, outcome| cycles(lab, seed, trials, outcome),
+    );
     let (_, p99) = percentiles(&outcome.recoveries_ms);
     if p99 > RECOVERY_P99_MS {
         outcome.violations.push(format!("recovery took p99 {p99} ms: at most {RECOVERY_P99_MS} are wanted"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::steps::{all_alive, conclude, note, quiet_window};
+use super::steps::{all_alive, conclude, note, quiet_window, seeds};
 use crate::grid::{Grid, GridOptions};
 use crate::lab::{Lab, Outcome, say};
 use crate::proxy::{COORDINATOR, Proxy, api};
@@ -52,17 +52,11 @@ impl Cut {
 
 pub(super) fn run(lab: &mut Lab) -> Result<Outcome> {
     let trials = lab.plan.trials(6);
-    let mut outcome = Outcome::default();
-    let mut seed = lab.plan.seed;
-    while outcome.trials < trials && outcome.violations.is_empty() {
-        // What was found so far stays found.
-        if let Err(error) = cuts(lab, seed, trials, &mut outcome) {
-            outcome.invalid.push(format!("seed {seed} broke off: {error:#}"));
-            break;
-        }
-        seed += 1;
-    }
-    Ok(outcome)
+    Ok(seeds(
+        lab,
+        |_, outcome| outcome.trials < trials,
+        |lab, seed, outcome| cuts(lab, seed, trials, outcome),
+    ))
 }
 
 fn cuts(lab: &Lab, seed: u64, trials: u32, outcome: &mut Outcome) -> Result<()> {

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use super::points::{POINTS, Provocation};
 use super::s01::arm;
-use super::steps::{conclude, note, quiet_window};
+use super::steps::{conclude, note, quiet_window, seeds};
 use crate::grid::{Grid, GridOptions};
 use crate::lab::{Lab, Outcome, say};
 use crate::proxy::{COORDINATOR, Wanted, api};
@@ -52,17 +52,7 @@ const ALL: [Nemesis; 12] = [
 
 pub(super) fn run(lab: &mut Lab) -> Result<Outcome> {
     let until = Instant::now() + lab.plan.minutes(10.0);
-    let mut outcome = Outcome::default();
-    let mut seed = lab.plan.seed;
-    while Instant::now() < until && outcome.violations.is_empty() {
-        // What was found so far stays found.
-        if let Err(error) = round(lab, seed, until, &mut outcome) {
-            outcome.invalid.push(format!("seed {seed} broke off: {error:#}"));
-            break;
-        }
-        seed += 1;
-    }
-    Ok(outcome)
+    Ok(seeds(lab, |_, _| Instant::now() < until, |lab, seed, outcome| round(lab, seed, until, outcome)))
 }
 
 fn round(lab: &mut Lab, seed: u64, until: Instant, outcome: &mut Outcome) -> Result<()> {

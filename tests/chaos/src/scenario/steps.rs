@@ -26,6 +26,25 @@ pub(super) fn quiet_window(grid: &Grid, trial: &str, outcome: &mut Outcome) -> b
     }
 }
 
+/// Round after round, each with the next seed, while `goes_on` says so (it is told that seed) and nothing was violated. A round
+/// that breaks off is invalid and ends the run; what was found so far stays found.
+pub(super) fn seeds(
+    lab: &mut Lab,
+    goes_on: impl Fn(u64, &Outcome) -> bool,
+    mut round: impl FnMut(&mut Lab, u64, &mut Outcome) -> Result<()>,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut seed = lab.plan.seed;
+    while goes_on(seed, &outcome) && outcome.violations.is_empty() {
+        if let Err(error) = round(lab, seed, &mut outcome) {
+            outcome.invalid.push(format!("seed {seed} broke off: {error:#}"));
+            break;
+        }
+        seed += 1;
+    }
+    outcome
+}
+
 /// Drains, judges, and adds what was found. A grid in which nothing ended proves nothing.
 pub(super) fn conclude(
     lab: &Lab,

@@ -3,13 +3,13 @@
 
 mod client;
 mod fleet;
-mod murmur;
 mod observe;
+mod pools;
 mod submit;
 mod worker;
 
 pub(crate) use client::{Client, Outbox};
 pub(crate) use fleet::{Fleet, FleetOptions, Manners};
-pub(crate) use murmur::pools_of_each_partition;
 pub(crate) use observe::{Observer, Sequences};
+pub(crate) use pools::pools_of_each_partition;
 pub(crate) use submit::{Acknowledged, Submitter, SubmitterOptions, task};
